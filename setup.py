@@ -12,8 +12,16 @@ setup(
         [
             Extension(
                 "deid_mars._mars",
-                ["ext/deid_mars/_mars.pyx", "ext/deid_mars/kernel.c"],
-                depends=["ext/deid_mars/kernel.h", "ext/deid_mars/frequent.h"],
+                [
+                    "ext/deid_mars/_mars.pyx",
+                    "ext/deid_mars/kernel.c",
+                    "ext/deid_mars/battle.c",
+                ],
+                depends=[
+                    "ext/deid_mars/kernel.h",
+                    "ext/deid_mars/semantics.h",
+                    "ext/deid_mars/frequent.h",
+                ],
                 include_dirs=["ext/deid_mars"],
                 extra_compile_args=["-O2", *extra],
             )
