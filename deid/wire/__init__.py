@@ -1,0 +1,15 @@
+"""The collective's protocol without I/O: no clock, socket, file, environment, thread or logging.
+
+From the bottom up::
+
+    seqset  keys  codec             sets of numbers, ed25519, strict MessagePack with all limits
+    item  messages  record          what travels: elites, messages, signed peer records
+    retention  log  own             what stays alive; logs of all origins; the node's own
+    outbox  book  notices  peer     queues, addresses to dial, events, the tables' rows
+    links  directory  membership    handshakes, who is said to be where, who is there
+    repair  sharing                 pulls; pushes, announcements, comparisons
+    node                            all of it behind five inputs and three drains
+    gather                          what the search sees: a mailbox that never waits
+
+The rules are in ``docs/protocol.md``.
+"""
