@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from deid.search.canonical import Plain
 from deid.search.evaluation import Context, Evaluation
 from deid.search.genome import Genome
 from deid.search.lineage import Ancestry, founder, maker
@@ -22,7 +23,8 @@ class CallKind(Enum):
 class Provenance:
     """Where a program came from.
 
-    node: name of the node that proposed it, "" for a seed of the domain; own: it was this one.
+    node: name of the node that proposed it, "" for a seed of the domain.
+    own: it was this one, and the program is neither a seed nor had it come from a peer before.
     usage: input, output, cached and reasoning tokens of the call that made it.
     """
 
@@ -75,6 +77,15 @@ class Call:
     @property
     def parent_hashes(self) -> tuple[bytes, ...]:
         return tuple(parent.genome.content_hash for parent in self.parents)
+
+    def plain(self) -> Plain:
+        """What it asks, in plain values."""
+        shown = [example.genome.content_hash for example in self.inspirations]
+        return [
+            [self.round, self.iteration, self.seen, self.kind.value, self.operator],
+            [list(self.parent_hashes), shown, list(self.feedback)],
+            [self.seed, self.candidates_max],
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,8 @@ class Engine:
         self._initial = problem.opponents()
         # Ever proposed here, or a seed: such a program is never "first proposed" again.
         self._proposed = {genome.content_hash for genome in self._initial}
+        # Seeds and what came from peers: a copy made here is not this node's own.
+        self._others = set(self._proposed)
         self._received: deque[Arrival] = deque(maxlen=CHAMPIONS_MAX)  # champions of others
         self._queue = ForeignQueue()
         self._feedback = Feedback()
@@ -151,19 +153,20 @@ class Engine:
 
     def state_digest(self) -> bytes:
         """BLAKE2b-256 over what decides the future; equal after equal inputs."""
+        archives = [held[0].digest() if held else b"" for held in (self._filled, self._filling)]
+        latest = self._latest.plain() if self._latest else None
         return digest(
             [
-                self.phase.value,
-                self.round,
-                self.seen,
-                list(self._next_call),
-                self.committed,
-                self.archive.digest() if self.archive else b"",
-                self.published.digest(),
-                [[*call.key, call.seen, call.seed] for call in self.calls.values()],
+                [self.phase.value, self.round, self.seen, self.committed, self._committing],
+                [latest, [[n, s.plain()] for n, s in sorted(self._settings.items())]],
+                [*archives, self.published.digest()],
+                [list(self._next_call), [call.plain() for call in self.calls.values()]],
                 [[t.genome.content_hash, t.context.context_hash] for t in self.awaiting],
-                sorted(self._proposed),
-                [item.genome.content_hash for item in self._queue],
+                [sorted(self._proposed), sorted(self._others), sorted(self._fresh)],
+                sorted((name, origin.own) for name, origin in self._origins.items()),
+                sorted((name, c.points, c.measures) for name, c in self._claims.items()),
+                [s.genome.content_hash for s in self.gather.shares] if self.gather else None,
+                [self._queue.plain(), self._feedback.plain()],
                 [shown.genome.content_hash for shown in self.champions],
                 [item.genome.content_hash for item in self._received],
             ]
@@ -235,11 +238,11 @@ class Engine:
     def _admit(self, genome: Genome, call: Call, record: Proposed) -> None:
         """Asks for a candidate's evaluation and notes where it came from."""
         name = genome.content_hash
-        node = self.settings.node
+        node, own = self.settings.node, genome.content_hash not in self._others
         ancestors = [parent.provenance.ancestry for parent in call.parents]
         self._origins[name] = Provenance(
             node=node,
-            own=True,
+            own=own,
             operator=record.operator,
             model=record.model,
             prompt_hash=record.prompt_hash,
@@ -248,7 +251,7 @@ class Engine:
             round=self.round,
             usage=record.usage,
         )
-        if name not in self._proposed:
+        if own and name not in self._proposed:
             self._proposed.add(name)
             self._fresh[name] = genome
         self.awaiting.append(EvaluationTask(genome, self._running()[1]))
@@ -264,7 +267,10 @@ class Engine:
                 f"evaluations come in order: expected {expected[0].hex()[:12]} over {expected[2]} "
                 f"trials, got {got[0].hex()[:12]} over {got[2]}"
             )
-        cell = self.problem.grid.cell(record.evaluation)  # ValueError on a wrong shape
+        try:
+            cell = self.problem.grid.cell(record.evaluation)
+        except ValueError as error:
+            raise LocalError(f"the evaluation of {expected[0].hex()[:12]}: {error}") from error
         self.seen += 1
         self.awaiting.popleft()
         if self.phase is Phase.CLAIMING:
@@ -319,6 +325,7 @@ class Engine:
             return [closed, *self._open_round(self.round + 1)]
         self.phase = Phase.DONE
         self.calls.clear()  # of rounds that were taken back by a lower ``rounds``
+        self._settings.pop(self.round + 1, None)
         self._next_call = (self.round + 1, 0)
         return [closed]
 
@@ -339,7 +346,8 @@ class Engine:
         self._fresh, self._claims = {}, {}
         settings = self._settings_of(number)
         taken = self._queue.take(settings.foreign_max)
-        self._received.extend(sorted((i for i in taken if i.champion), key=lambda i: i.round))
+        self._others.update({i.genome.content_hash for i in taken} - self._proposed)
+        self._received.extend(reversed([item for item in taken if item.champion]))
         pool = choose_pool(
             self._initial,
             [shown.genome for shown in self.champions],
@@ -353,6 +361,7 @@ class Engine:
         warm = {g.content_hash: g for g in (*pool, *(item.genome for item in taken))}
         self._origins = self._origins_of(warm, taken)
         self.awaiting.extend(EvaluationTask(warm[name], context) for name in sorted(warm))
+        self._issue()
         names = tuple(genome.content_hash for genome in pool)
         opened = RoundOpened(number, context.context_hash, names, seeds)
         return [opened] if self.awaiting else [opened, *self._warmed()]
@@ -406,7 +415,7 @@ class Engine:
             return
         archive, _, shown = self._filled
         number, iteration = self._next_call
-        while self._goes_on(number) and number <= self.round + 1:
+        while number == self.round or (number == self.round + 1 and self._goes_on()):
             settings = self._settings_of(number)
             if len(self.calls) >= settings.in_flight:
                 break
@@ -418,10 +427,10 @@ class Engine:
             iteration += 1
         self._next_call = (number, iteration)
 
-    def _goes_on(self, number: int | None = None) -> bool:
-        """Whether round ``number`` (default: the next one) is to be run."""
+    def _goes_on(self) -> bool:
+        """Whether the next round is to be run; one that has begun always is, to its end."""
         rounds = self.settings.rounds
-        return rounds == 0 or (self.round + 1 if number is None else number) < rounds
+        return rounds == 0 or self.round + 1 < rounds
 
     def _settings_of(self, number: int) -> SearchSettings:
         """The settings of a round, fixed when it is first needed."""

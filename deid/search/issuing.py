@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from deid.search.archive import Archive
 from deid.search.calls import Call, CallKind, Shown
+from deid.search.canonical import Plain
 from deid.search.settings import PARTS, SearchSettings
 from deid.search.streams import Stream
 
@@ -28,6 +29,9 @@ class Feedback:
 
     def of(self, operator: str) -> tuple[str, ...]:
         return tuple(self._faults.get(operator, ()))
+
+    def plain(self) -> Plain:
+        return [[operator, list(faults)] for operator, faults in sorted(self._faults.items())]
 
 
 def make_call(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 
+from deid.search.archive import Name
+from deid.search.canonical import Plain
 from deid.search.genome import Genome
 from deid.search.records import Arrival
 
@@ -32,14 +35,16 @@ def choose_pool(
 class ForeignQueue:
     """Received elites that wait for their evaluation, served round-robin by origin.
 
-    Within an origin champions go before other elites, newer rounds before older ones. The order
-    of service depends on the content alone, never on the order of arrival within a snapshot.
+    The round goes on after the origin that was served last, so that none starves. Within an origin
+    champions go before other elites, newer rounds before older ones. The order of service depends
+    on the content alone, never on the order of arrival within a snapshot.
     """
 
-    __slots__ = ("_by_origin", "_void")
+    __slots__ = ("_by_origin", "_served", "_void")
 
     def __init__(self) -> None:
         self._by_origin: dict[bytes, list[Arrival]] = {}
+        self._served = b""  # the origin that was served last
         self._void: set[bytes] = set()
 
     def put(self, items: Iterable[Arrival]) -> None:
@@ -59,9 +64,12 @@ class ForeignQueue:
         """Removes and returns at most ``count_max`` items."""
         taken: list[Arrival] = []
         while self._by_origin and len(taken) < count_max:
-            for origin in sorted(self._by_origin):
+            origins = sorted(self._by_origin)
+            after = bisect_right(origins, self._served)
+            for origin in origins[after:] + origins[:after]:
                 if len(taken) == count_max:
                     break
+                self._served = origin
                 taken.append(self._by_origin[origin].pop(0))
                 if not self._by_origin[origin]:
                     del self._by_origin[origin]
@@ -75,6 +83,11 @@ class ForeignQueue:
     def is_void(self, origin: bytes) -> bool:
         return origin in self._void
 
+    def plain(self) -> Plain:
+        """What decides whom it serves next."""
+        waiting: Plain = [[item.name[0], item.name[2], item.genome.content_hash] for item in self]
+        return [self._served, sorted(self._void), waiting]
+
     def __iter__(self) -> Iterator[Arrival]:
         return (item for origin in sorted(self._by_origin) for item in self._by_origin[origin])
 
@@ -82,5 +95,5 @@ class ForeignQueue:
         return sum(len(waiting) for waiting in self._by_origin.values())
 
 
-def _service_order(item: Arrival) -> tuple[bool, int, bytes]:
-    return (not item.champion, -item.round, item.genome.content_hash)
+def _service_order(item: Arrival) -> tuple[bool, int, bytes, Name]:
+    return (not item.champion, -item.round, item.genome.content_hash, item.name)
