@@ -26,11 +26,11 @@ __all__ = ["create_domain"]
 
 DEMO = DemoDefaults(
     operators=("markov:bombers", "markov:papers", "markov:scanners", "edit"),
-    rounds=8,
-    iterations=120,
+    rounds=7,
+    iterations=62,
     in_flight=4,
     n_init=8,
-    settings=MappingProxyType({"battles": 8}),
+    settings=MappingProxyType({"battles": 20}),
 )
 
 
@@ -60,10 +60,12 @@ def deid_commands() -> Iterable[CommandPlugin]:
         CommandPlugin(
             "assemble",
             "Assemble Redcode; list it or print it as JSON",
-            "deid_corewar.commands:assemble",
+            "deid_corewar.command_assemble:assemble",
         ),
-        CommandPlugin("battle", "Let warriors fight in one core", "deid_corewar.commands:battle"),
-        CommandPlugin("hill", "Rank a warrior against a folder", "deid_corewar.commands:hill"),
+        CommandPlugin(
+            "battle", "Let warriors fight in one core", "deid_corewar.command_battle:battle"
+        ),
+        CommandPlugin("hill", "Rank a warrior against a folder", "deid_corewar.command_hill:hill"),
     ]
 
 
