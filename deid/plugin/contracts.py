@@ -67,8 +67,8 @@ class Grammar(Protocol):
     ``read(parse(write(p)))`` is a program of the same meaning as ``p``.
 
     line_template, head_template: ``str.format`` templates over the slots' names, of one statement
-    and of what stands before the first one ("" for nothing); a decoder grammar for a language
-    model is built from them and the slots.
+    and of what stands on a line of its own before the first one ("" for nothing); a decoder
+    grammar for a language model is built from them and the slots.
     """
 
     head: tuple[Slot, ...]
@@ -118,7 +118,7 @@ class Domain(Protocol):
         """Genome of ``text``; :class:`deid.errors.CandidateError` says why it is none."""
 
     def decode(self, code: bytes) -> Genome:
-        """Genome of canonical ``code``; :class:`deid.errors.CandidateError` if it is not canonical."""
+        """Genome of canonical ``code``; :class:`deid.errors.CandidateError` if it is none."""
 
     def render(self, genome: Genome) -> str:
         """Readable source text, the same for equal genomes."""
@@ -154,7 +154,8 @@ class Kind(Enum):
 class Example:
     """A program shown to an operator.
 
-    fitness: in the context of the running round (parity 1); measures: mean of each axis.
+    fitness: in the context in which its archive was filled (parity 1); measures: mean of each
+        axis.
     origin: name of the node that proposed it; "" for a seed of the domain.
     """
 
@@ -174,7 +175,7 @@ class Request:
     """One call of an operator.
 
     parents: none for NEW, one for MUTATE, two for CROSS.
-    inspirations: elites of other cells and received champions; may be empty.
+    inspirations: elites of other cells, received ones among them; may be empty.
     feedback: why the operator's last candidates failed, newest last; may be empty.
     seed: in [0, 2**64); an operator without a model depends on the request alone.
     deadline_s: seconds after which the call is given up.
@@ -247,9 +248,14 @@ class OperatorContext(Protocol):
     node, seed: name and root seed of the node, so that like operators of different nodes differ.
     """
 
-    domain: Domain
-    node: str
-    seed: int
+    @property
+    def domain(self) -> Domain: ...
+
+    @property
+    def node(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
 
     async def complete(
         self, request: Request, messages: Sequence[Message], options: Settings | None = None
@@ -338,7 +344,7 @@ class ModelFactory(Protocol):
 
 class DomainFactory(Protocol):
     def __call__(self, settings: Settings) -> Domain:
-        """The domain under the ``[domain]`` table; :class:`deid.errors.ConfigError` if impossible."""
+        """The domain under ``[domain]``; :class:`deid.errors.ConfigError` if impossible."""
 
 
 # --- What a hook registers ----------------------------------------------------------------------
