@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from deid.daemon.attempts import Attempts
 from deid.daemon.budget import Budget
 from deid.daemon.calls import call_operator
@@ -13,6 +15,8 @@ from deid.errors import CandidateError
 from deid.plugin.contracts import Domain, Example, Kind, Request
 from deid.search.calls import Call, Shown
 from deid.search.records import Candidate, Proposed
+
+log = structlog.get_logger(__name__)
 
 NOTE_CHARS_MAX = 500
 
@@ -39,15 +43,24 @@ class Asker:
         self._arms = arms
         self._attempts = attempts
 
+    async def ready(self, call: Call) -> None:
+        """Returns when :meth:`ask` would not be refused at once: its operator's breaker is closed,
+        or lets this call try."""
+        arm = self._arms.get(call.operator)
+        if arm is not None:
+            await arm.port.available()
+
     async def ask(self, call: Call) -> Proposed:
-        """The answer to ``call``; a failure is an answer, too.
+        """The answer to ``call``; a failure is an answer, too. So is that the operator is gone: a
+        round goes on under the settings with which it began, and a restart may have renamed it.
 
         :class:`deid.daemon.budget.BudgetSpent` where a limit forbids it, and
         :class:`deid.errors.StoreError` or :class:`deid.errors.JournalError` where the attempt
         cannot be journalled: then there is no answer yet.
         """
-        arm = self._arms[call.operator]
-        await arm.port.available()
+        arm = self._arms.get(call.operator)
+        if arm is None:
+            return _unanswered(call, f"operator {call.operator!r} is not configured any more")
         reply = await call_operator(
             arm.port,
             self._attempts,
@@ -83,6 +96,10 @@ class Asker:
             return Candidate(text, self._domain.parse(text))
         except CandidateError as error:
             return Candidate(text, None, error.message[:NOTE_CHARS_MAX])
+        except Exception as error:
+            fault = f"plugin {self._domain.name!r}: parse raised {type(error).__name__}: {error}"
+            log.error("domain.parse-raised", reason=fault, exc_info=error)
+            return Candidate(text, None, fault[:NOTE_CHARS_MAX].encode(errors="replace").decode())
 
     def _request(self, call: Call, arm: Arm) -> Request:
         return Request(
@@ -96,6 +113,21 @@ class Asker:
             deadline_s=arm.deadline_s,
             candidates_max=call.candidates_max,
         )
+
+
+def _unanswered(call: Call, note: str) -> Proposed:
+    return Proposed(
+        round=call.round,
+        iteration=call.iteration,
+        seen=call.seen,
+        call=call.kind.value,
+        parents=call.parent_hashes,
+        operator=call.operator,
+        outcome="refused",
+        note=note,
+        candidates=(),
+        attempts=0,
+    )
 
 
 def _example(shown: Shown) -> Example:

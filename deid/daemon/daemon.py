@@ -21,7 +21,7 @@ from deid.daemon.evaluation_workers import DomainRecipe
 from deid.daemon.evaluator import Evaluator, Priority
 from deid.daemon.exchange import cell_of_claims
 from deid.daemon.merged import ClaimChecker
-from deid.daemon.operator_setup import make_arms, make_attempts
+from deid.daemon.operator_setup import make_arms, make_attempts, make_domain
 from deid.daemon.resume import refold
 from deid.daemon.search_loop import SearchLoop
 from deid.daemon.tally import Tally
@@ -79,9 +79,7 @@ class Daemon:
         self._started_s = time.monotonic()
         self._stop = asyncio.Event()
         self._stopping = False
-        self._quarantined: set[bytes] = set()
         self._stack = AsyncExitStack()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- Life -----------------------------------------------------------------------------------
 
@@ -98,10 +96,10 @@ class Daemon:
 
     async def _open(self) -> None:
         config = self.config
-        self.domain = self.host.domain(config.search.domain).create(config.domain)
+        self.domain = make_domain(config, self.host)
         self._directory.acquire()
         self._stack.callback(self._directory.release)
-        self.journal = Journal(self._directory.journal_file)
+        self.journal = Journal(self._directory.journal_file, on_state=_log_journal)
         self._stack.callback(self.journal.close)
         await self._check_run()
         self._epoch = EpochKeeper(config.node.key_file, self.journal)
@@ -146,7 +144,8 @@ class Daemon:
         are done and its peers hold what it has, or ``linger_s`` seconds after its rounds."""
         search = asyncio.create_task(self.loop.run(), name="search")
         control = asyncio.create_task(self._server.failed(), name="control")
-        tasks: set[asyncio.Task[None]] = {search, control}
+        epoch = asyncio.create_task(self._epoch.keep(self.collective), name="epoch")
+        tasks: set[asyncio.Task[None]] = {search, control, epoch}
         tasks.add(asyncio.create_task(self._stopped(), name="stop"))
         if until_done:
             tasks.add(asyncio.create_task(self._finished(linger_s), name="finished"))
@@ -156,7 +155,6 @@ class Daemon:
                 task.result()
         finally:
             self._stopping = True
-            tasks |= self._tasks
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -220,6 +218,8 @@ class Daemon:
         reasons: list[str] = []
         if self.journal.state is not JournalState.READY:
             reasons.append(f"journal {self.journal.state.value}: {self.journal.fault}")
+        if self._epoch.fault:
+            reasons.append(f"epoch mark: {self._epoch.fault}")
         if self._events.key_in_use:
             reasons.append("another daemon runs with this node's key")
         for arm in self.arms.values():
@@ -241,8 +241,9 @@ class Daemon:
         """Items with false claims are proof: their origins' items may do nothing here."""
         for item in void:
             origin = item.origin
-            if origin not in self._quarantined and origin != self.identity.public:
-                self._quarantined.add(origin)
+            known = self.tally.quarantined  # from the journal, after a restart
+            if origin not in known and origin != self.identity.public:
+                known.add(origin)
                 log.error("claim.false", node=item.node, item=str(item.name))
                 self.loop.quarantine(origin)
 
@@ -314,7 +315,7 @@ class Daemon:
         )
         mailbox = Mailbox(self.tally.handed)
         self._restore(node, mailbox)
-        self._events = CollectiveEvents(self.journal, self.identity.public, self._on_behind)
+        self._events = CollectiveEvents(self.journal, self.identity.public, self._epoch.behind)
         self.collective = Collective(
             node,
             endpoint.transport,
@@ -325,14 +326,16 @@ class Daemon:
         )
 
     def _restore(self, node: Node, mailbox: Mailbox) -> None:
-        """Gives the core what the journal holds, and the search what it has not had yet."""
+        """Gives the core what the journal holds, and the search what it has not had yet: items of
+        others, and own ones of an earlier epoch that peers brought back."""
         for stored in self.journal.items():
             try:
                 signed = node.restore(stored.raw)
             except RemoteError as error:
                 log.warning("item.unreadable", reason=str(error))
                 continue
-            if signed.item.origin != self.identity.public:
+            item = signed.item
+            if (item.origin, item.epoch) != (self.identity.public, node.epoch):
                 mailbox.put(ItemReceived(signed, int(self._loop_ms()), True))
 
     @staticmethod
@@ -343,9 +346,14 @@ class Daemon:
         await self.collective.stop()
 
     async def _evaluate_claim(self, genome: Genome, context: Context) -> Evaluation:
-        return await self.evaluator.submit(genome, context, Priority.CLAIM)
+        # Someone waits for the answer; behind the round's own work it would not come before the
+        # search is over. Each content is asked for once.
+        return await self.evaluator.submit(genome, context, Priority.ROUND)
 
-    def _on_behind(self) -> None:
-        task = asyncio.create_task(self._epoch.renew(self.collective), name="epoch")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+def _log_journal(state: JournalState, fault: str) -> None:
+    """Called in the journal's own thread."""
+    if state is JournalState.READY:
+        log.info("journal.ready")
+    else:
+        log.error(f"journal.{state.value}", reason=fault)

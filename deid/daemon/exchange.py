@@ -9,35 +9,65 @@ import structlog
 from deid.errors import CandidateError
 from deid.plugin.contracts import Domain
 from deid.search.calls import Share
+from deid.search.canonical import HASH_BYTES
 from deid.search.evaluation import Context, Evaluation
+from deid.search.genome import Genome
 from deid.search.grid import Grid
 from deid.search.records import Arrival
 from deid.wire.gather import Arrival as Received
-from deid.wire.item import PARENTS_MAX, SOURCE_BYTES_MAX, Item, Usage
+from deid.wire.item import LABEL_BYTES_MAX, PARENTS_MAX, SOURCE_BYTES_MAX, Item, Usage
 from deid.wire.own import Draft
 
 log = structlog.get_logger(__name__)
 
 
 def draft_of(share: Share, domain: Domain) -> Draft:
-    """What is published of ``share``; a source too long for an item is rendered anew."""
+    """What is published of ``share``, cut to the bounds of an item: a source that is too long is
+    rendered anew, a label shortened, a prompt hash that is none left out."""
     provenance, genome = share.provenance, share.genome
     source = genome.source
-    if len(source.encode("utf-8", "replace")) > SOURCE_BYTES_MAX or "\x00" in source:
+    if not _fits(source):
         source = domain.render(genome)
+    if not _fits(source):
+        source = ""
+    hashed = len(provenance.prompt_hash) == HASH_BYTES
     return Draft(
         round=provenance.round,
         champion=share.champion,
         code=genome.code,
         source=source,
         claim=share.claim,
-        operator=provenance.operator,
+        operator=_label(provenance.operator),
         parents=provenance.parents[:PARENTS_MAX],
-        model=provenance.model,
-        prompt_hash=provenance.prompt_hash,
+        model=_label(provenance.model),
+        prompt_hash=provenance.prompt_hash if hashed else b"",
         usage=Usage(*provenance.usage),
-        ancestry=provenance.ancestry,
+        ancestry=tuple((_label(maker), part) for maker, part in provenance.ancestry),
     )
+
+
+def program_of(code: bytes, domain: Domain) -> Genome | None:
+    """The program in the bytes of a peer; None where they are none of the domain's."""
+    try:
+        return domain.decode(code)
+    except CandidateError:
+        return None
+    except Exception as error:
+        log.error("domain.decode-raised", domain=domain.name, exc_info=error)
+        return None
+
+
+def text_of(item: Item, domain: Domain) -> str:
+    """The text of an item where it means the item's code, else what the domain renders of that:
+    a text is a claim of its origin. Empty where the code is no program."""
+    try:
+        if domain.parse(item.source).code == item.code:
+            return item.source
+    except Exception as error:
+        if not isinstance(error, CandidateError):
+            log.error("domain.parse-raised", domain=domain.name, exc_info=error)
+    genome = program_of(item.code, domain)
+    return "" if genome is None else domain.render(genome)
 
 
 def arrivals_of(received: Iterable[Received], domain: Domain) -> tuple[Arrival, ...]:
@@ -49,12 +79,9 @@ def arrivals_of(received: Iterable[Received], domain: Domain) -> tuple[Arrival, 
     arrivals: list[Arrival] = []
     for each in received:
         item = each.signed.item
-        try:
-            genome = domain.decode(item.code)
-        except CandidateError as error:
-            log.warning(
-                "item.undecodable", origin=item.origin.hex(), seq=item.seq, reason=str(error)
-            )
+        genome = program_of(item.code, domain)
+        if genome is None:
+            log.warning("item.undecodable", node=item.node, item=str(item.name))
             continue
         arrivals.append(
             Arrival(
@@ -87,3 +114,13 @@ def cell_of_claims(grid: Grid, reference: Context) -> Callable[[Evaluation], int
 def elite_key(item: Item) -> tuple[int, bytes, tuple[bytes, int, int]]:
     """Ascending from the better claim: the total order of items in the reference context."""
     return (-item.claim.points, item.content_hash, (item.origin, item.epoch, item.seq))
+
+
+def _fits(source: str) -> bool:
+    return len(source.encode()) <= SOURCE_BYTES_MAX and "\x00" not in source
+
+
+def _label(text: str) -> str:
+    """Printable text of at most :data:`LABEL_BYTES_MAX` bytes."""
+    shown = "".join(each if each.isprintable() else "?" for each in text)
+    return shown.encode()[:LABEL_BYTES_MAX].decode(errors="ignore")

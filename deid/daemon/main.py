@@ -13,6 +13,8 @@ from deid.daemon.daemon import Daemon
 
 log = structlog.get_logger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 async def run(config: Config, *, until_done: bool, linger_s: float) -> int:
     """Runs until stopped (SIGTERM, SIGINT, ``deictl stop``), or until done where asked.
@@ -23,18 +25,27 @@ async def run(config: Config, *, until_done: bool, linger_s: float) -> int:
     daemon = Daemon(config)
     loop = asyncio.get_running_loop()
 
+    opening = asyncio.create_task(daemon.open(), name="open")
+
     def stop() -> None:
         if not daemon.request_stop():
             os._exit(130)
         log.info("daemon.stopping")
+        opening.cancel()  # an operator may take a minute to be built
 
-    await daemon.open()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        log.info("daemon.running", node=config.node.name, address=daemon.address)
-        await daemon.run(until_done=until_done, linger_s=linger_s)
+        await asyncio.wait((opening,))
+        if not opening.cancelled():
+            opening.result()
+            log.info("daemon.running", node=config.node.name, address=daemon.address)
+            await daemon.run(until_done=until_done, linger_s=linger_s)
     finally:
+        opening.cancel()
+        await asyncio.wait((opening,))
         await daemon.close()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
     log.info("daemon.stopped")
     return 0

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from deid.daemon.exchange import elite_key
-from deid.errors import CandidateError
+from deid.daemon.exchange import elite_key, program_of
 from deid.plugin.contracts import Domain
 from deid.search.archive import Archive, Elite
 from deid.search.evaluation import Context, Evaluation
@@ -42,19 +41,22 @@ class ClaimChecker:
     async def holds(self, item: Item) -> bool:
         """Whether ``item``'s claim is what its code earns here."""
         if item.content_hash not in self._known:
-            try:
-                genome = self._domain.decode(item.code)
-            except CandidateError:
-                self._known[item.content_hash] = None
-            else:
-                self._known[item.content_hash] = await self._evaluate(genome, self._reference)
+            genome = program_of(item.code, self._domain)
+            claim = None if genome is None else await self._evaluate(genome, self._reference)
+            self._known[item.content_hash] = claim
+            return claim == item.claim
         return self._known[item.content_hash] == item.claim
 
     async def merge(self, items: Iterable[Item]) -> Merged:
-        """The merged archive of ``items``, and of any other iterable with the same items."""
+        """The merged archive of ``items``, and of any other iterable with the same items.
+
+        What was known of other contents is forgotten: ``items`` is all that the node holds.
+        """
         grid = self._domain.grid
         by_cell: dict[int, list[Item]] = {}
+        contents: set[bytes] = set()
         for item in items:
+            contents.add(item.content_hash)
             by_cell.setdefault(grid.cell(item.claim), []).append(item)
         archive = Archive(grid, self._reference.context_hash)
         held: dict[int, Item] = {}
@@ -67,4 +69,5 @@ class ClaimChecker:
                     held[cell] = item
                     break
                 void.append(item)
+        self._known = {name: claim for name, claim in self._known.items() if name in contents}
         return Merged(archive, held, tuple(void))

@@ -1,10 +1,11 @@
-"""From the configuration's tables to operators, models and budgets."""
+"""From the configuration's tables to domain, operators, models and budgets."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from deid.config import BudgetTable, Config, ModelTable
 from deid.daemon.asking import Arm
@@ -12,9 +13,19 @@ from deid.daemon.attempt_log import JournalAttemptLog
 from deid.daemon.attempts import Attempts, LoopClock, Model
 from deid.daemon.budget import Amount, Budget, BudgetLimits
 from deid.daemon.operators import ProcessOptions, make_operator
-from deid.errors import ConfigError
+from deid.errors import ConfigError, DeidError, PluginError
+from deid.plugin.contracts import Domain
 from deid.plugin.host import PluginHost
 from deid.store import Journal
+
+T = TypeVar("T")
+
+
+def make_domain(config: Config, host: PluginHost) -> Domain:
+    """The problem; :class:`ConfigError` for a wrong setting, :class:`PluginError` where its plugin
+    cannot build it."""
+    plugin = host.domain(config.search.domain)
+    return _built(plugin.name, lambda: plugin.create(config.domain))
 
 
 def make_attempts(config: Config, host: PluginHost, journal: Journal) -> Attempts:
@@ -75,7 +86,8 @@ def _limits(table: BudgetTable, where: str) -> BudgetLimits:
 def _model(table: ModelTable, host: PluginHost) -> Model:
     settings = dict(table.settings)
     secrets = _resolve_secret(table.name, settings)
-    backend = host.model(table.provider).create({**settings, **secrets})
+    plugin = host.model(table.provider)
+    backend = _built(plugin.name, lambda: plugin.create({**settings, **secrets}))
     options = {
         key: value
         for key, value in settings.items()
@@ -113,9 +125,23 @@ def _resolve_secret(name: str, settings: dict[str, object]) -> dict[str, str]:
         return {"api_key": key}
     if file is not None:
         try:
-            return {"api_key": Path(str(file)).read_text(encoding="utf-8").strip()}
-        except OSError as error:
+            key = Path(str(file)).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ConfigError(
-                f"[model] {name}: api_key_file: cannot read {file}: {error.strerror}"
+                f"[model] {name}: api_key_file: cannot read {file}: {reason}"
             ) from error
+        if not key:
+            raise ConfigError(f"[model] {name}: api_key_file: {file} is empty")
+        return {"api_key": key}
     return {}
+
+
+def _built(plugin: str, create: Callable[[], T]) -> T:
+    """What a plugin's factory makes; what it raises beside our errors names the plugin."""
+    try:
+        return create()
+    except DeidError:
+        raise
+    except Exception as error:
+        raise PluginError(plugin, f"cannot be built: {type(error).__name__}: {error}") from error

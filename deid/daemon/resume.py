@@ -10,7 +10,10 @@ from deid.search.engine import Engine
 from deid.search.records import Record, Row
 from deid.store.values import StoredRow
 
-_HINT = "the journal was written by other code or for another problem: use a new state_dir"
+_HINT = (
+    "the journal was written under other [domain] settings or by other code: restore them, "
+    "or use a new state_dir"
+)
 
 
 def refold(engine: Engine, rows: Iterable[StoredRow], observe: Callable[[Record], None]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -18,7 +19,7 @@ from deid.daemon.budget import BudgetSpent
 from deid.daemon.epoch import EpochKeeper, own_items
 from deid.daemon.evaluator import Evaluator, Priority
 from deid.daemon.exchange import arrivals_of, draft_of
-from deid.errors import DeidError, LocalError
+from deid.errors import LocalError
 from deid.plugin.contracts import Domain
 from deid.search.calls import Call, Gather
 from deid.search.engine import Engine, Phase
@@ -47,7 +48,7 @@ log = structlog.get_logger(__name__)
 Key = tuple[int, int]  # round, iteration
 OnRecord = Callable[[Record], None]
 
-_POSTPONED_S = 0.2  # until the next try to publish
+AHEAD_MAX = 1_024  # awaited evaluations that are submitted; the evaluator's queue is bounded
 
 
 class Exchange(Protocol):
@@ -100,6 +101,7 @@ class SearchLoop:
         self._asked: dict[Key, asyncio.Task[None]] = {}
         self._answers: dict[Key, Proposed] = {}
         self._evaluations: dict[tuple[bytes, bytes], asyncio.Future[Evaluation]] = {}
+        self._refused: dict[Key, BudgetSpent] = {}  # calls that found no room in a budget
         self._decisions: list[Decided] = []
         self._fault: BaseException | None = None
 
@@ -136,10 +138,12 @@ class SearchLoop:
             self._serve()
             while True:
                 self._wake.clear()
-                if not await self._step():
-                    await self._wake.wait()
                 if self._fault is not None:
                     raise self._fault
+                if not await self._step():
+                    self._serve()
+                    self._rest()
+                    await self._wake.wait()
         finally:
             for task in self._asked.values():
                 task.cancel()
@@ -210,15 +214,29 @@ class SearchLoop:
     def _serve(self) -> None:
         """Starts a task for every call that is wanted, and the evaluations that are awaited."""
         self._want_evaluations()
-        if self.done:
-            self.finished.set()
+        if self.budget_spent is not None:
+            return
+        taken = (self._asked, self._answers, self._refused)
         for key, call in self.engine.calls.items():
-            if key not in self._asked and key not in self._answers and self.budget_spent is None:
+            if not any(key in each for each in taken):
                 self._asked[key] = asyncio.create_task(self._ask(call), name=f"call-{key}")
+
+    def _rest(self) -> None:
+        """Nothing is ready: sees whether a budget is spent, and whether all is done.
+
+        A call that a budget had no room for is asked again once another one has given back what
+        it held; with none under way, there will be no more room.
+        """
+        if self._refused and not self._asked and self.budget_spent is None:
+            spent = self.budget_spent = next(iter(self._refused.values()))
+            log.warning("budget.spent", limit=spent.limit, reason=spent.message)
+        evaluated = all(future.done() for future in self._evaluations.values())
+        if self.done or (self.budget_spent is not None and not self._asked and evaluated):
+            self.finished.set()
 
     def _want_evaluations(self) -> None:
         claims = self.engine.phase is Phase.CLAIMING
-        for task in self.engine.awaiting:
+        for task in islice(self.engine.awaiting, AHEAD_MAX):
             self._evaluate(task.genome, task.context, Priority.CLAIM if claims else Priority.ROUND)
 
     def _evaluate(
@@ -236,21 +254,21 @@ class SearchLoop:
         self._wake.set()
 
     async def _ask(self, call: Call) -> None:
-        """Asks until there is an answer, or the budget is spent."""
+        """Asks until there is an answer, or a budget has no room for it."""
         key = call.key
         try:
-            await self._running.wait()
+            await self._asker.ready(call)
+            while self.paused:
+                await self._running.wait()
+                await self._asker.ready(call)
             answer = await self._asker.ask(call)
-        except BudgetSpent as spent:
-            if self.budget_spent is None:
-                log.warning("budget.spent", limit=spent.limit, reason=spent.message)
-            self.budget_spent = spent
-            self.finished.set()
-        except DeidError as error:
-            self._fault = self._fault or error
-        else:
+            self._refused.clear()
             self._answers[key] = answer
             self._evaluate_answer(answer)
+        except BudgetSpent as spent:
+            self._refused[key] = spent
+        except Exception as error:  # noqa: BLE001 - run() raises it: a bug ends the search, aloud
+            self._fault = self._fault or error
         finally:
             self._asked.pop(key, None)
             self._wake.set()
@@ -288,13 +306,8 @@ class SearchLoop:
         What is published and what was taken are one transaction with the engine's step, so a crash
         repeats both or neither.
         """
-        drafts = [draft_of(share, self._domain) for share in gather.shares]
-        try:
-            signed = self._exchange.publish(drafts)
-        except LocalError as error:  # the own log is behind; a new epoch is on its way
-            log.warning("gather.postponed", round=gather.round, reason=str(error))
-            await asyncio.sleep(_POSTPONED_S)
-            return
+        await self._epoch.settled()
+        signed = self._publish([draft_of(share, self._domain) for share in gather.shares])
         snapshot = self._exchange.take(gather.round)
         self.last_snapshot = snapshot
         arrived = Arrived(gather.round, arrivals_of(snapshot.arrivals, self._domain))
@@ -303,7 +316,20 @@ class SearchLoop:
         await self._journal.commit(
             Transaction(rows=rows, items=own_items(signed), meta=self._epoch.meta(signed))
         )
-        self._epoch.published(signed)
+        await self._epoch.published(signed)
         self._exchange.committed([s.name for s in signed])
         self._exchange.announce_round(self.engine.round)
         self._durable(records)
+
+    def _publish(self, drafts: Sequence[Draft]) -> list[SignedItem]:
+        """Signs ``drafts``; one that breaks a bound of items is left out and logged."""
+        try:
+            return self._exchange.publish(drafts)
+        except LocalError:
+            signed: list[SignedItem] = []
+        for draft in drafts:
+            try:
+                signed += self._exchange.publish([draft])
+            except LocalError as error:
+                log.error("share.refused", round=draft.round, reason=error.message)
+        return signed

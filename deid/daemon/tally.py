@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 
-from deid.search.records import WARM_UP, Arrived, Evaluated, Placed, Proposed, Record
+from deid.search.records import (
+    WARM_UP,
+    Arrived,
+    Decided,
+    Decision,
+    Evaluated,
+    Placed,
+    Proposed,
+    Record,
+)
 
 
 class Tally:
     """What has happened in this run.
 
     evaluations: journalled ones, reference claims included. placed: candidates that took a cell,
-    by operator. handed: content hashes that ``gather`` gave to the search.
+    by operator. handed: content hashes that ``gather`` gave to the search. quarantined: keys of
+    origins whose items may do nothing in it.
     """
 
     def __init__(self) -> None:
         self.evaluations = 0
         self.placed: Counter[str] = Counter()
         self.handed: set[bytes] = set()
+        self.quarantined: set[bytes] = set()
         self._operator = ""
 
     def observe(self, record: Record) -> None:
@@ -31,5 +42,7 @@ class Tally:
                 self.placed[self._operator] += 1
             case Arrived():
                 self.handed.update(item.genome.content_hash for item in record.items)
+            case Decided(decision=Decision.QUARANTINE):
+                self.quarantined.add(record.subject)
             case _:
                 pass

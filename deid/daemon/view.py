@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deid import __version__
 from deid.control.views import (
+    REASONS_MAX,
     Ack,
     ArchiveView,
     AxisView,
@@ -30,7 +31,7 @@ from deid.control.views import (
     Status,
 )
 from deid.daemon.budget import BudgetState
-from deid.daemon.exchange import elite_key
+from deid.daemon.exchange import elite_key, program_of, text_of
 from deid.errors import ControlError, NothingMatchedError
 from deid.search.archive import Archive
 from deid.search.evaluation import Context
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from deid.daemon.daemon import Daemon
 
 PREFIX_CHARS_MAX = 64
+LINE_CHARS_MAX = 500  # of a reason; the control channel holds 2,048 bytes
+MODEL_CHARS_MAX = 64  # of a name that an operator gave; a label holds 256 bytes
 PLACEMENTS_MAX = 1_000  # of one program that ``show`` lists, the latest
 
 
@@ -67,7 +70,7 @@ class View:
             version=__version__,
             pid=os.getpid(),
             state=daemon.state,
-            degraded=daemon.degraded(),
+            degraded=tuple(map(_line, daemon.degraded()))[:REASONS_MAX],
             uptime_s=daemon.uptime_s(),
             domain=daemon.domain.name,
             task_hash=daemon.domain.task_hash,
@@ -131,7 +134,9 @@ class View:
         items = [s.item for s in daemon.collective.node.items()]
         items = [item for item in items if item.content_hash.hex().startswith(prefix)]
         for item in items:
-            found.genomes.setdefault(item.content_hash, daemon.domain.decode(item.code))
+            program = program_of(item.code, daemon.domain)
+            if program is not None:
+                found.genomes.setdefault(item.content_hash, program)
         for genome in daemon.domain.opponents():
             if genome.content_hash.hex().startswith(prefix):
                 found.genomes.setdefault(genome.content_hash, genome)
@@ -201,7 +206,7 @@ class View:
                     input_tokens=charged.usage[0],
                     output_tokens=charged.usage[1],
                     micro_usd=spent.micro_usd,
-                    last_failure=figures.last_failure,
+                    last_failure=_line(figures.last_failure),
                 )
             )
         return OperatorsView(daemon.config.node.name, tuple(rows))
@@ -249,7 +254,7 @@ class View:
                     name=None,
                     round=provenance.round if provenance.node else None,
                     operator=provenance.operator,
-                    model=provenance.model,
+                    model=_line(provenance.model)[:MODEL_CHARS_MAX],
                     source=shown.genome.source,
                 )
             )
@@ -276,7 +281,7 @@ class View:
                 round=item.round,
                 operator=item.operator,
                 model=item.model,
-                source=item.source,
+                source=text_of(item, daemon.domain),
             )
             for cell, item in sorted(merged.items.items())
         ]
@@ -322,7 +327,7 @@ class View:
             size=daemon.domain.decode(item.code).size,
             operator=item.operator,
             model=item.model,
-            source=item.source,
+            source=text_of(item, daemon.domain),
         )
 
     def _provenance(self, item: Item) -> ProvenanceRow:
@@ -386,6 +391,12 @@ def find_in(rows: Iterable[object], prefix: str) -> Found:
                 if record.content_hash.hex().startswith(prefix):
                     found.placements.setdefault(record.content_hash, []).append(record)
     return found
+
+
+def _line(text: str) -> str:
+    """``text`` on one printable line, as the control channel wants it."""
+    line = " ".join(text.split())[:LINE_CHARS_MAX]
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _metrics(archive: Archive | None, context: Context | None, grid: Grid) -> MetricsView:
