@@ -130,7 +130,9 @@ class ProcessOperator:
             raise OperatorFailure(self.kind, "refused", message)
         try:
             run = await self._running()
-        except ConfigError as error:
+        except OperatorFailure:
+            raise
+        except (ConfigError, PluginError) as error:  # it was built once, and is not any more
             raise OperatorFailure(self.kind, "crashed", error.message, hint=error.hint) from error
         taken = await run.call(request, relay)
         self._crashes = 0

@@ -473,6 +473,17 @@ def test_restarts_after_crashes_in_a_row_are_spaced_ever_wider() -> None:
     run(test())
 
 
+def test_an_operator_that_cannot_be_built_any_more_costs_its_calls_only() -> None:
+    async def test() -> None:
+        port = operator("cannot-be-built", breaker=NO_BREAKER)
+        failure = await fails(port, "crashed")
+        await port.close()
+
+        assert "no such luck" in str(failure)
+
+    run(test())
+
+
 # --- The model behind an operator ---------------------------------------------------------------
 
 
