@@ -67,6 +67,10 @@ class NodeConfig:
     origins_max: int = 1_000
     epochs_max: int = 8  # logs kept per origin; each keeps its newest item come what may
 
+    # Trust.
+    proofs_max: int = 64  # of equivocation, one an origin; at most 128 KiB each
+    accuse_ignore_ms: int = 600_000  # who accuses falsely costs one check in that time
+
     notices_max: int = 1_024  # undrained events that are only for the log
 
     def __post_init__(self) -> None:

@@ -118,12 +118,21 @@ class OriginRefused:
 
 @dataclass(frozen=True, slots=True)
 class Equivocation:
-    """An origin signed two different items under one name: both raw items are the proof.
-    The first that came is kept."""
+    """An origin signed two different items under one name: both raw items are the proof, to be
+    stored and given back with ``restore_proof``. The one with the smaller body hash is kept."""
 
     name: ItemName
     kept: bytes
     other: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAccused:
+    """A peer says that the reference claim of ``signed`` is false: check it, tell ``judged``.
+    There is no other until then."""
+
+    signed: SignedItem
+    accuser: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,7 @@ Event: TypeAlias = (
     | InputRefused
     | OriginRefused
     | Equivocation
+    | ClaimAccused
     | OwnLogBehind
     | KeyInUse
 )

@@ -32,7 +32,7 @@ from deid.wire.codec import (
 )
 from deid.wire.item import ITEM_BYTES_MAX, LIVE_RANGES_MAX, ROUND_MAX
 from deid.wire.keys import KEY_BYTES, SIGNATURE_BYTES
-from deid.wire.seqset import SeqSet
+from deid.wire.seqset import SEQ_MAX, SeqSet
 
 MAJOR = 1  # must match
 MINOR = 0  # the smaller of both sides is spoken
@@ -45,6 +45,10 @@ RECORDS_MAX = 64
 LINKED_MAX = 64
 ITEMS_MAX = 1_024
 LOGS_MAX = 512  # in one message; more go into the next
+ORIGINS_PROVEN_MAX = 64
+DIGEST_PREFIX_BYTES = 16  # of a log's digest: 2**64 tries to find two that agree
+BODY_PREFIX_BYTES = 16  # of an item's body hash
+VARIANTS_MAX = 32_768  # items of one log whose bodies are told at a time
 VERSION_MAX = 255
 NUMBER_MAX = (1 << 16) - 1
 
@@ -212,6 +216,16 @@ class Compare:
 
     ask: Annotated[bool, Flag(), "answer with your own"]
     logs: Annotated[tuple[LogSeqs, ...], _LOGS, "what the sender holds; each log once, in order"]
+    digests: Annotated[
+        tuple[bytes, ...],
+        ListOf(Blob(DIGEST_PREFIX_BYTES), LOGS_MAX),
+        "of each of these logs, over its items' bodies",
+    ]
+    proven: Annotated[
+        tuple[bytes, ...],
+        ListOf(Blob(KEY_BYTES), ORIGINS_PROVEN_MAX),
+        "origins of whose equivocation the sender has a proof",
+    ]
 
 
 @_declare(12)
@@ -230,6 +244,39 @@ class Absent:
     logs: Annotated[tuple[LogSeqs, ...], _LOGS, "what the sender does not hold"]
 
 
+@_declare(14)
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Which items the sender holds in a log whose digest differs: one name, two items."""
+
+    origin: Annotated[bytes, Blob(KEY_BYTES), "the log's origin"]
+    epoch: Annotated[int, EpochInt(), "the log's epoch"]
+    seqs: Annotated[SeqSet, Seqs(LIVE_RANGES_MAX), "the newest of its items"]
+    bodies: Annotated[
+        bytes, Blob(VARIANTS_MAX * BODY_PREFIX_BYTES, 0), "16 bytes of the body hash of each"
+    ]
+
+
+@_declare(15)
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Two items of one name, both signed: their origin equivocates."""
+
+    one: Annotated[bytes, Blob(ITEM_BYTES_MAX, 1), "the origin's exact bytes"]
+    two: Annotated[bytes, Blob(ITEM_BYTES_MAX, 1), "the same, of the other item"]
+
+
+@_declare(16)
+@dataclass(frozen=True, slots=True)
+class Accuse:
+    """Names an item whose reference claim is false; believed by nobody who did not check it."""
+
+    origin: Annotated[bytes, Blob(KEY_BYTES), "the item's origin"]
+    epoch: Annotated[int, EpochInt(), "the item's epoch"]
+    seq: Annotated[int, UInt(SEQ_MAX, low=1), "the item's number"]
+    body: Annotated[bytes, Blob(HASH_BYTES), "its body hash"]
+
+
 Message = (
     Open
     | Hello
@@ -244,6 +291,9 @@ Message = (
     | Compare
     | Pull
     | Absent
+    | Variants
+    | Proof
+    | Accuse
 )
 
 _NUMBERS = {declaration.built: declaration.number for declaration in DECLARATIONS.values()}

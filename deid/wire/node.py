@@ -23,6 +23,7 @@ from deid.wire.messages import (
     MAJOR,
     MINOR,
     Absent,
+    Accuse,
     Bye,
     Compare,
     Have,
@@ -34,15 +35,18 @@ from deid.wire.messages import (
     Ping,
     Pong,
     Progress,
+    Proof,
     Pull,
     Refuse,
     Status,
+    Variants,
     decode,
 )
 from deid.wire.notices import Counters, Notices
 from deid.wire.outbox import Outbox
 from deid.wire.own import Draft, OwnLog
 from deid.wire.peer import Connection, Peer
+from deid.wire.proof import Fork, open_proof
 from deid.wire.sharing import Sharing
 
 __all__ = ["Draft", "Node"]
@@ -193,6 +197,20 @@ class Node:
             self._round = max(self._round, signed.item.round)
         return signed
 
+    def restore_proof(self, kept: bytes, other: bytes) -> None:
+        """Take back a stored proof of equivocation, after the items. :class:`RemoteError` where
+        the bytes are none of this task."""
+        fork = open_proof(kept, other, self._verify)
+        if fork.kept.item.task_hash != self._task_hash:
+            raise RemoteError(f"stored proof {fork.name}: it belongs to another task")
+        self._logs.prove(fork)
+
+    def judged(self, now_ms: int, signed: SignedItem, *, holds: bool) -> None:
+        """The rim ran the claim of ``signed`` again, because of :class:`ClaimAccused` or of its
+        own accord; a false one is told to all peers."""
+        self._now_ms = now_ms
+        self._sharing.judged(now_ms, signed, holds=holds)
+
     def publish(self, now_ms: int, drafts: Sequence[Draft]) -> list[SignedItem]:
         """Number and sign ``drafts``; they are sent once :meth:`committed` names them."""
         self._now_ms = now_ms
@@ -251,6 +269,10 @@ class Node:
     def items(self) -> tuple[SignedItem, ...]:
         """Everything held, own items included, by name."""
         return tuple(log.items[seq] for log in self._logs for seq in sorted(log.items))
+
+    def forks(self) -> tuple[Fork, ...]:
+        """Proofs of equivocation that are held, by origin."""
+        return self._logs.proofs.all()
 
     def addresses(self) -> tuple[str, ...]:
         """Learned addresses, to be remembered over restarts as further seeds."""
@@ -315,6 +337,12 @@ class Node:
                 sharing.on_pull(now_ms, peer, message)
             case Absent():
                 sharing.on_absent(now_ms, peer, message)
+            case Variants():
+                sharing.on_variants(now_ms, peer, message)
+            case Proof():
+                sharing.on_proof(now_ms, peer, message)
+            case Accuse():
+                sharing.on_accuse(now_ms, peer, message)
 
     def _progress(self) -> Progress:
         return Progress(self._own_log.epoch, self._round, self._logs.held, self._logs.root())

@@ -9,16 +9,17 @@ from itertools import pairwise
 from deid.errors import RemoteError
 from deid.search.evaluation import Evaluation
 from deid.search.streams import Stream
+from deid.wire.accusations import Accusations
 from deid.wire.codec import Tally
 from deid.wire.config import NodeConfig
 from deid.wire.events import (
-    Equivocation,
     InputRefused,
     ItemReceived,
     ItemsExpired,
     OriginRefused,
     OwnLogBehind,
 )
+from deid.wire.forks import Forks
 from deid.wire.item import ItemName, SignedItem, parse_item, verified
 from deid.wire.keys import Verify
 from deid.wire.log import Logs, Verdict
@@ -26,18 +27,23 @@ from deid.wire.membership import Membership
 from deid.wire.messages import (
     ITEMS_MAX,
     LOGS_MAX,
+    ORIGINS_PROVEN_MAX,
     PREFIX_BYTES,
     Absent,
+    Accuse,
     Compare,
     Have,
     Items,
     LogSeqs,
+    Proof,
     Pull,
+    Variants,
     encode,
 )
 from deid.wire.notices import Notices
 from deid.wire.own import OwnLog
 from deid.wire.peer import Connection, Peer
+from deid.wire.proof import Fork
 from deid.wire.repair import Repair
 from deid.wire.seqset import SeqSet
 
@@ -74,8 +80,20 @@ class Sharing:
         self._stream = stream
         self._verify = verify
         self._compare_ms = 0
-        self._proven: dict[bytes, ItemName] = {}  # equivocating origin -> where it was caught
         self.repair = Repair(config)
+        self._forks = Forks(
+            config,
+            logs,
+            membership,
+            notices,
+            stream,
+            verify,
+            check=self._check,
+            take=self._judge,
+            batches=self._batches,
+            partners=self._partners,
+        )
+        self._accusations = Accusations(config, own, logs, membership, notices)
 
     # ---- own items -----------------------------------------------------------------------
 
@@ -121,6 +139,22 @@ class Sharing:
             self._relay(now_ms, peer, taken)
         self.pull(now_ms)
 
+    def on_proof(self, now_ms: int, peer: Peer, message: Proof) -> None:
+        taken = self._forks.on_proof(now_ms, peer, message)
+        if taken:
+            self._relay(now_ms, peer, taken)
+        self.pull(now_ms)
+
+    def on_variants(self, now_ms: int, peer: Peer, message: Variants) -> None:
+        self._forks.on_variants(now_ms, peer, message)
+
+    def on_accuse(self, now_ms: int, peer: Peer, message: Accuse) -> None:
+        self._accusations.on_accuse(now_ms, peer, message)
+
+    def judged(self, now_ms: int, signed: SignedItem, *, holds: bool) -> None:
+        """The rim ran the claim of ``signed`` again."""
+        self._accusations.judged(now_ms, signed, holds=holds, partners=self._partners())
+
     def on_have(self, now_ms: int, peer: Peer, message: Have) -> None:
         _check_order(message.logs)
         self._learn(now_ms, peer, message.logs, grace_ms=0)
@@ -129,6 +163,7 @@ class Sharing:
     def on_compare(self, now_ms: int, peer: Peer, message: Compare) -> None:
         _check_order(message.logs)
         self._learn(now_ms, peer, message.logs, grace_ms=self._config.pull_grace_ms)
+        self._forks.on_compare(now_ms, peer, message)
         peer.compared = True
         due_ms = 0 if peer.answered_ms is None else peer.answered_ms + self._config.answer_ms
         if message.ask and (peer.answered_ms is None or now_ms >= due_ms):
@@ -173,6 +208,7 @@ class Sharing:
             return
         if peer.progress.root != self._logs.root() and self._own < peer.key:
             self._tell_all(now_ms, peer, ask=True)
+        self._accusations.greet(now_ms, peer)
         peer.compared = True
 
     def tick(self, now_ms: int) -> None:
@@ -202,20 +238,33 @@ class Sharing:
         """The item, if it is new here and stays."""
         tally = Tally()
         signed = parse_item(raw, tally=tally)
-        item, name = signed.item, signed.name
-        if item.task_hash != self._task_hash:
-            raise RemoteError(f"item {name}: it belongs to another task")
-        verdict = self._logs.judge(name, signed.body_hash)
+        self._check_task(signed)
+        verdict = self._logs.judge(signed.name, signed.body_hash)
         if verdict in (Verdict.HELD, Verdict.EXPIRED, Verdict.OVER_QUOTA):
             self._notices.counters.duplicates += 1
-            self.repair.done(now_ms, name, peer.key)
+            self.repair.done(now_ms, signed.name, peer.key)
             return None
-        try:
-            self._cell_of(item.claim)
-        except ValueError as error:
-            raise RemoteError(f"item {name}: its claim has no cell: {error}") from None
+        self._check(signed)
         verified(signed, self._verify)
         self._notices.counters.unknown_fields += tally.unknown_fields
+        return self._judge(now_ms, peer, signed)
+
+    def _check_task(self, signed: SignedItem) -> None:
+        if signed.item.task_hash != self._task_hash:
+            raise RemoteError(f"item {signed.name}: it belongs to another task")
+
+    def _check(self, signed: SignedItem) -> None:
+        """Whether an item may be held here at all; :class:`RemoteError` says why not."""
+        self._check_task(signed)
+        try:
+            self._cell_of(signed.item.claim)
+        except ValueError as error:
+            raise RemoteError(f"item {signed.name}: its claim has no cell: {error}") from None
+
+    def _judge(self, now_ms: int, peer: Peer, signed: SignedItem) -> SignedItem | None:
+        """Take a checked and verified item; itself, if it is new here and stays."""
+        name = signed.name
+        verdict = self._logs.judge(name, signed.body_hash)
         if verdict is Verdict.NEW and not self._is_own(name):
             return signed if self._keep(now_ms, peer, signed) else None
         self.repair.done(now_ms, name, peer.key)
@@ -223,8 +272,8 @@ class Sharing:
             self._met_own(signed)
         elif verdict is Verdict.NO_ROOM:
             self._tell_no_room(name)
-        else:
-            self._caught(signed)
+        elif verdict is Verdict.CONFLICT:
+            return self._settle(now_ms, signed)
         return None
 
     def _is_own(self, name: ItemName) -> bool:
@@ -261,11 +310,22 @@ class Sharing:
             self._own_log.behind = True
             self._notices.tell(OwnLogBehind(name.epoch, name.seq))
 
-    def _caught(self, signed: SignedItem) -> None:
-        held = self._logs.get(signed.name)
-        if held is not None and signed.name.origin not in self._proven:
-            self._proven[signed.name.origin] = signed.name  # one proof an origin; <= origins_max
-            self._notices.tell(Equivocation(signed.name, held.raw, signed.raw))
+    def _settle(self, now_ms: int, signed: SignedItem) -> SignedItem | None:
+        """Of two items of one name that with the smaller body hash stays: itself, if it does."""
+        name = signed.name
+        held = self._logs.get(name)
+        assert held is not None, "a conflict is one with what is held"
+        self._forks.caught(now_ms, None, Fork.of(held, signed))
+        if held.body_hash < signed.body_hash:
+            return None
+        log = self._logs.log(name.origin, name.epoch)
+        backfill = log is not None and name.seq <= log.met
+        added = self._logs.replace(signed)
+        self._notices.counters.items_taken += 1
+        if added.kept:
+            self._notices.tell(ItemReceived(signed, now_ms, backfill))
+        self._expire(added.dropped)
+        return signed if added.kept else None
 
     def _expire(self, names: Iterable[ItemName]) -> None:
         gone = tuple(names)
@@ -317,7 +377,9 @@ class Sharing:
             told[-1].append(entry)
         for page in told:
             last = page is told[-1]
-            self._membership.send(now_ms, peer, Compare(ask and last, tuple(page)))
+            digests, proven = self._forks.digests(page), self._logs.proofs.origins()
+            message = Compare(ask and last, tuple(page), digests, proven[:ORIGINS_PROVEN_MAX])
+            self._membership.send(now_ms, peer, message)
 
     def _tell_names(self, now_ms: int, peer: Peer, names: list[ItemName]) -> None:
         for page in pages(names):

@@ -14,6 +14,7 @@ from deid.errors import LocalError, RemoteError
 from deid.wire.messages import (
     DECLARATIONS,
     Absent,
+    Accuse,
     Bye,
     Compare,
     Have,
@@ -26,10 +27,12 @@ from deid.wire.messages import (
     Ping,
     Pong,
     Progress,
+    Proof,
     Pull,
     Reason,
     Refuse,
     Status,
+    Variants,
     decode,
     encode,
     message_table,
@@ -57,9 +60,15 @@ GOLDEN: list[tuple[Message, str]] = [
     (Peers((b"rec",)), "920891c403726563"),
     (Items((b"raw", b"two")), "920992c403726177c40374776f"),
     (Have(LOGS), "920a" + _LOGS),
-    (Compare(True, LOGS), "930bc3" + _LOGS),
+    (Compare(True, LOGS, (b"d" * 16,), (b"f" * 32,)),
+     "950bc3" + _LOGS + "91c410" + "64" * 16 + "91c420" + "66" * 32),
     (Pull(LOGS), "920c" + _LOGS),
     (Absent(LOGS), "920d" + _LOGS),
+    (Variants(b"o" * 32, 2, SeqSet(((1, 3), (6, 6))), b"v" * 64),
+     "950e" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "9400020100" + "c440" + "76" * 64),
+    (Proof(b"one", b"two"), "930fc4036f6e65c40374776f"),
+    (Accuse(b"o" * 32, 2, 6, b"b" * 32),
+     "9510" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "06" + "c420" + "62" * 32),
 ]  # fmt: skip
 BY_NAME = [type(message).__name__ for message, _ in GOLDEN]
 
@@ -129,6 +138,15 @@ BROKEN = {
     "gaps of booleans": [12, [[b"o" * 32, b"\0" * 16, [False, False]]]],
     "gaps beyond the numbers": [12, [[b"o" * 32, b"\0" * 16, [1 << 53, 0]]]],
     "too many ranges": [12, [[b"o" * 32, b"\0" * 16, [0, 0] * 1_025]]],
+    "a short digest": [11, True, [], [b"d" * 15], []],
+    "too many digests": [11, True, [], [b"d" * 16] * 513, []],
+    "too many proven origins": [11, True, [], [], [b"k" * 32] * 65],
+    "bodies beyond their most": [14, b"o" * 32, b"\0" * 16, [0, 0], b"v" * (16 * 32_768 + 1)],
+    "bodies as a list": [14, b"o" * 32, b"\0" * 16, [0, 0], [b"v" * 16]],
+    "a proof of one item": [15, b"one", b""],
+    "an item of a proof beyond its most": [15, b"one", b"x" * 65_537],
+    "an accused item without a number": [16, b"o" * 32, b"\0" * 16, 0, b"b" * 32],
+    "an accused item without its body": [16, b"o" * 32, b"\0" * 16, 1, b""],
     "epoch as a number": [12, [[b"o" * 32, 1, [0, 0]]]],
 }
 
