@@ -16,10 +16,11 @@ Link: TypeAlias = Hashable
 class PeerState(Enum):
     """What this node thinks of a peer; it decides to whom it sends, never whose items it takes."""
 
-    ALIVE = "alive"  # heard within the suspicion time, over a link that is up
+    ALIVE = "alive"  # it answers, this node or another that says so
     SUSPECTED = "suspected"  # silent too long or without a link; still a member
     EVICTED = "evicted"  # silent far too long; out of the views until it speaks again
     LEFT = "left"  # said goodbye
+    PASSIVE = "passive"  # not linked on purpose: one of many in a network beyond a full mesh
 
 
 @dataclass(frozen=True, slots=True)

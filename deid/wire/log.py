@@ -159,6 +159,10 @@ class Logs:
         self.held = 0
         self.proofs = Proofs(config.proofs_max)
 
+    def __len__(self) -> int:
+        """Origins of which something is kept."""
+        return len(self._origins)
+
     def __iter__(self) -> Iterator[OriginLog]:
         for origin in sorted(self._origins):
             logs = self._origins[origin]

@@ -49,6 +49,9 @@ ORIGINS_PROVEN_MAX = 64
 DIGEST_PREFIX_BYTES = 16  # of a log's digest: 2**64 tries to find two that agree
 BODY_PREFIX_BYTES = 16  # of an item's body hash
 VARIANTS_MAX = 32_768  # items of one log whose bodies are told at a time
+PARTS = 64  # of all logs, by six bits of their origins' keys
+ALL_PARTS = b"\xff" * (PARTS // 8)
+PART_HASH_BYTES = 8  # enough to tell apart; a collision is found at the next change
 VERSION_MAX = 255
 NUMBER_MAX = (1 << 16) - 1
 
@@ -133,6 +136,7 @@ class Hello:
     proof: Annotated[
         bytes, Blob(SIGNATURE_BYTES), "signature over challenge, asker's key, session, record"
     ]
+    links: Annotated[int, UInt(VERSION_MAX), "peers that it reaches; few have precedence"]
 
 
 @_declare(3)
@@ -226,6 +230,9 @@ class Compare:
         ListOf(Blob(KEY_BYTES), ORIGINS_PROVEN_MAX),
         "origins of whose equivocation the sender has a proof",
     ]
+    parts: Annotated[
+        bytes, Blob(PARTS // 8), "which of the 64 parts are told; bit n of the integer"
+    ] = ALL_PARTS
 
 
 @_declare(12)
@@ -277,6 +284,49 @@ class Accuse:
     body: Annotated[bytes, Blob(HASH_BYTES), "its body hash"]
 
 
+@_declare(17)
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What the sender holds, in hashes by parts; answered by a compare of those that differ."""
+
+    hashes: Annotated[
+        bytes, Blob(PARTS * PART_HASH_BYTES), "8 bytes for each of the 64 parts, in order"
+    ]
+
+
+@_declare(18)
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks to ping another peer, which does not answer the sender."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "whom to ping"]
+
+
+@_declare(19)
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """Answers a probe: the sender has just heard that peer."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "who is alive"]
+
+
+@_declare(20)
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The sender's own verdict; its subject answers by a record of a higher incarnation."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "who does not answer"]
+    incarnation: Annotated[int, UInt(), "of the newest record that the sender has of it"]
+
+
+@_declare(21)
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Whether this link belongs to the tree along which payloads are pushed, from now on."""
+
+    push: Annotated[bool, Flag(), "payloads; otherwise names only"]
+
+
 Message = (
     Open
     | Hello
@@ -294,6 +344,11 @@ Message = (
     | Variants
     | Proof
     | Accuse
+    | Digest
+    | Probe
+    | Vouch
+    | Suspect
+    | Tree
 )
 
 _NUMBERS = {declaration.built: declaration.number for declaration in DECLARATIONS.values()}

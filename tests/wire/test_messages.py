@@ -17,6 +17,7 @@ from deid.wire.messages import (
     Accuse,
     Bye,
     Compare,
+    Digest,
     Have,
     Hello,
     Items,
@@ -26,13 +27,17 @@ from deid.wire.messages import (
     Peers,
     Ping,
     Pong,
+    Probe,
     Progress,
     Proof,
     Pull,
     Reason,
     Refuse,
     Status,
+    Suspect,
+    Tree,
     Variants,
+    Vouch,
     decode,
     encode,
     message_table,
@@ -50,8 +55,8 @@ _LOGS = "91" + "93" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "94000201
 GOLDEN: list[tuple[Message, str]] = [
     (Open(1, 0, b"s" * 8, b"k" * 32, b"n" * 16),
      "96010100" + "c408" + "73" * 8 + "c420" + "6b" * 32 + "c410" + "6e" * 16),
-    (Hello(b"s" * 8, b"rec", b"p" * 64),
-     "9402" + "c408" + "73" * 8 + "c403726563" + "c440" + "70" * 64),
+    (Hello(b"s" * 8, b"rec", b"p" * 64, 5),
+     "9502" + "c408" + "73" * 8 + "c403726563" + "c440" + "70" * 64 + "05"),
     (Refuse(Reason.FULL, "no"), "930302a26e6f"),
     (Bye(), "9104"),
     (Ping(9, PROGRESS), "930509" + _PROGRESS),
@@ -60,8 +65,8 @@ GOLDEN: list[tuple[Message, str]] = [
     (Peers((b"rec",)), "920891c403726563"),
     (Items((b"raw", b"two")), "920992c403726177c40374776f"),
     (Have(LOGS), "920a" + _LOGS),
-    (Compare(True, LOGS, (b"d" * 16,), (b"f" * 32,)),
-     "950bc3" + _LOGS + "91c410" + "64" * 16 + "91c420" + "66" * 32),
+    (Compare(True, LOGS, (b"d" * 16,), (b"f" * 32,), b"\0" * 7 + b"\x05"),
+     "960bc3" + _LOGS + "91c410" + "64" * 16 + "91c420" + "66" * 32 + "c408" + "00" * 7 + "05"),
     (Pull(LOGS), "920c" + _LOGS),
     (Absent(LOGS), "920d" + _LOGS),
     (Variants(b"o" * 32, 2, SeqSet(((1, 3), (6, 6))), b"v" * 64),
@@ -69,6 +74,11 @@ GOLDEN: list[tuple[Message, str]] = [
     (Proof(b"one", b"two"), "930fc4036f6e65c40374776f"),
     (Accuse(b"o" * 32, 2, 6, b"b" * 32),
      "9510" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "06" + "c420" + "62" * 32),
+    (Digest(b"h" * 512), "9211c50200" + "68" * 512),
+    (Probe(b"k" * 32), "9212c420" + "6b" * 32),
+    (Vouch(b"k" * 32), "9213c420" + "6b" * 32),
+    (Suspect(b"k" * 32, 3), "9314c420" + "6b" * 32 + "03"),
+    (Tree(False), "9215c2"),
 ]  # fmt: skip
 BY_NAME = [type(message).__name__ for message, _ in GOLDEN]
 
@@ -108,9 +118,10 @@ def test_an_unknown_message_is_no_error() -> None:
 @pytest.mark.parametrize(("message", "expected"), GOLDEN, ids=BY_NAME)
 def test_a_missing_field_is_refused(message: Message, expected: str) -> None:
     fields = msgpack.unpackb(bytes.fromhex(expected))
-    if len(fields) > 1:
+    required = DECLARATIONS[fields[0]].struct.required
+    if required:
         with pytest.raises(RemoteError, match=type(message).__name__):
-            decode(msgpack.packb(fields[:-1]))
+            decode(msgpack.packb(fields[:required]))
 
 
 BROKEN = {
