@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wire.support import (
     EPOCH,
     OTHER_TASK,
@@ -284,3 +286,32 @@ def test_a_message_of_the_most_variants_fits() -> None:
     full = Variants(keys(1).public, EPOCH, seqs, bytes(16 * VARIANTS_MAX))
 
     assert decode(encode(full)).message == full
+
+
+LIVES = (SeqSet(((1, 6),)), SeqSet(((3, 6),)), SeqSet(((1, 2), (6, 6))))
+STREAM = [signed(seq, key=BAD) for seq in range(1, 6)]
+FORKED = [signed(seq, key=BAD, code=b"fork %d" % seq) for seq in (2, 4)]
+HEADS = [signed(6, key=BAD, code=b"head %d" % at, live=live) for at, live in enumerate(LIVES)]
+EVERYTHING = [*STREAM, *FORKED, *HEADS]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_whatever_each_got_in_whatever_order_all_end_with_the_same(data: st.DataObject) -> None:
+    """Three nodes; every item reaches at least one of them, the winning head included."""
+    nodes = [node(number) for number in (1, 2, 3)]
+    owners = [data.draw(st.sets(st.integers(0, 2), min_size=1)) for _ in EVERYTHING]
+    for at, each in enumerate(nodes):
+        got = [item for item, who in zip(EVERYTHING, owners, strict=True) if at in who]
+        for item in data.draw(st.permutations(got)):
+            each.restore(item.raw)
+    pair = Pair(*nodes)
+    for near, far in ((0, 1), (1, 2), (0, 2)):
+        pair.link(near, far, f"{near}{far}")
+    pair.pass_time(15_000)
+    first = raws(nodes[0])
+
+    assert raws(nodes[1]) == raws(nodes[2]) == first
+    assert all(each.settled() for each in nodes)
+    roots = {each._progress().root for each in nodes}
+    assert len(roots) == 1
