@@ -14,6 +14,7 @@ from deid.config import Config
 from deid.control.views import RunState
 from deid.daemon.asking import Arm, Asker
 from deid.daemon.attempts import Attempts
+from deid.daemon.claims import ClaimAudit
 from deid.daemon.collective_events import CollectiveEvents
 from deid.daemon.control_server import ControlServer
 from deid.daemon.epoch import EpochKeeper
@@ -22,6 +23,7 @@ from deid.daemon.evaluator import Evaluator, Priority
 from deid.daemon.exchange import cell_of_claims
 from deid.daemon.merged import ClaimChecker
 from deid.daemon.operator_setup import make_arms, make_attempts, make_domain
+from deid.daemon.proofs import ProofStore
 from deid.daemon.resume import refold
 from deid.daemon.search_loop import SearchLoop
 from deid.daemon.tally import Tally
@@ -41,7 +43,7 @@ from deid.store.writer import JournalState
 from deid.wire.config import NodeConfig
 from deid.wire.events import ItemReceived, PeerState
 from deid.wire.gather import Mailbox
-from deid.wire.item import Item
+from deid.wire.item import Item, SignedItem
 from deid.wire.keys import KeyPair
 from deid.wire.node import Node
 
@@ -68,6 +70,7 @@ class Daemon:
     arms: dict[str, Arm]
     collective: Collective
     claims: ClaimChecker
+    audit: ClaimAudit
     loop: SearchLoop
     address: str
 
@@ -111,6 +114,7 @@ class Daemon:
         self.arms = make_arms(config, self.host, self.attempts, self.journal)
         engine = await self._open_engine()
 
+        self.audit = self._make_audit(engine.quarantined)
         self._open_collective(epoch)
         self._stack.push_async_callback(self._leave)
         recipe = DomainRecipe(config.search.domain, config.domain)
@@ -147,6 +151,7 @@ class Daemon:
         epoch = asyncio.create_task(self._epoch.keep(self.collective), name="epoch")
         tasks: set[asyncio.Task[None]] = {search, control, epoch}
         tasks.add(asyncio.create_task(self._stopped(), name="stop"))
+        tasks.add(asyncio.create_task(self.audit.run(), name="audit"))
         if until_done:
             tasks.add(asyncio.create_task(self._finished(linger_s), name="finished"))
         try:
@@ -246,6 +251,7 @@ class Daemon:
                 known.add(origin)
                 log.error("claim.false", node=item.node, item=str(item.name))
                 self.loop.quarantine(origin)
+                self.collective.mailbox.quarantine(origin)
 
     def journal_search(self, prefix: str) -> Found:
         """Reads the journal for programs whose hash begins with ``prefix``; for a thread."""
@@ -314,8 +320,18 @@ class Daemon:
             incarnation=int(time.time() * 1_000),
         )
         mailbox = Mailbox(self.tally.handed)
+        for origin in self.audit.liars:
+            mailbox.quarantine(origin)
         self._restore(node, mailbox)
-        self._events = CollectiveEvents(self.journal, self.identity.public, self._epoch.behind)
+        proofs = ProofStore(self.journal)
+        proofs.restore(node)
+        self._events = CollectiveEvents(
+            self.journal,
+            self.identity.public,
+            self._epoch.behind,
+            proofs=proofs,
+            watch=self.audit.observe,
+        )
         self.collective = Collective(
             node,
             endpoint.transport,
@@ -338,6 +354,9 @@ class Daemon:
             if (item.origin, item.epoch) != (self.identity.public, node.epoch):
                 mailbox.put(ItemReceived(signed, int(self._loop_ms()), True))
 
+        for signed in node.items():
+            self.audit.add(signed)
+
     @staticmethod
     def _loop_ms() -> float:
         return asyncio.get_running_loop().time() * 1_000
@@ -349,6 +368,20 @@ class Daemon:
         # Someone waits for the answer; behind the round's own work it would not come before the
         # search is over. Each content is asked for once.
         return await self.evaluator.submit(genome, context, Priority.ROUND)
+
+    def _make_audit(self, liars: Iterable[bytes]) -> ClaimAudit:
+        async def evaluate(genome: Genome, context: Context) -> Evaluation:
+            return await self.evaluator.submit(genome, context, Priority.CLAIM)
+
+        cell_of = cell_of_claims(self.domain.grid, self.domain.reference())
+        own = self.identity.public
+        return ClaimAudit(self.domain, evaluate, cell_of, own, self._on_verdict, liars)
+
+    def _on_verdict(self, signed: SignedItem, holds: bool) -> None:
+        """The audit checked a claim."""
+        self.collective.judged(signed, holds=holds)
+        if not holds:
+            self.quarantine((signed.item,))
 
 
 def _log_journal(state: JournalState, fault: str) -> None:

@@ -134,6 +134,11 @@ class Collective:
         """Begin a new epoch of the own log; commit what is returned like a publication."""
         return self.node.raise_epoch(self.now_ms(), epoch)
 
+    def judged(self, signed: SignedItem, *, holds: bool) -> None:
+        """The claim of ``signed`` was run again: a false one is told to all peers."""
+        self.node.judged(self.now_ms(), signed, holds=holds)
+        self.transport.wake()
+
     def peers(self) -> tuple[PeerStatus, ...]:
         """The core's view of every peer."""
         return self.node.peers()

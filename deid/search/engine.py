@@ -49,7 +49,7 @@ from deid.search.records import (
     RoundOpened,
     Skipped,
 )
-from deid.search.settings import SearchSettings
+from deid.search.settings import USES, SearchSettings, Use
 from deid.search.sharing import choose_shares
 from deid.search.streams import Stream
 
@@ -97,6 +97,8 @@ class Engine:
         self._received: deque[Arrival] = deque(maxlen=CHAMPIONS_MAX)  # champions of others
         self._queue = ForeignQueue()
         self._feedback = Feedback()
+        self._later = ForeignQueue()  # those that go after all others
+        self._quarantined: set[bytes] = set()
         # The archive that parents come from, its context, and its elites by cell.
         self._filled: tuple[Archive, Context, dict[int, Shown]] | None = None
         # The running round.
@@ -137,7 +139,12 @@ class Engine:
     @property
     def queued(self) -> int:
         """Received elites that wait for a later round."""
-        return len(self._queue)
+        return len(self._queue) + len(self._later)
+
+    @property
+    def quarantined(self) -> frozenset[bytes]:
+        """Origins whose items may do nothing here."""
+        return frozenset(self._quarantined)
 
     def next_commit(self) -> tuple[int, int] | None:
         """The call that must be committed next, where the order is fixed; else None."""
@@ -308,7 +315,7 @@ class Engine:
                 champion = name
                 held = next(s for s in shown.values() if s.genome.content_hash == name)
                 self.champions.append(held)
-        self._queue.put(i for i in record.items if i.genome.content_hash not in self._proposed)
+        self._enqueue(i for i in record.items if i.genome.content_hash not in self._proposed)
         best = archive.best()
         closed = RoundClosed(
             round=self.round,
@@ -329,10 +336,21 @@ class Engine:
         self._next_call = (self.round + 1, 0)
         return [closed]
 
+    def _enqueue(self, items: Iterable[Arrival]) -> None:
+        """Received elites wait for their turn, as the settings of this round say."""
+        settings = self._settings_of(self.round)
+        by_use: dict[Use, list[Arrival]] = {use: [] for use in USES}
+        for item in items:
+            by_use[settings.use_of(item.lag, item.backfill)].append(item)
+        self._queue.put(by_use["use"])
+        self._later.put(by_use["last"])
+
     def _decide(self, record: Decided) -> list[Output]:
         self.seen += 1
         if record.decision is Decision.QUARANTINE:
+            self._quarantined.add(record.subject)
             self._queue.quarantine(record.subject)
+            self._later.quarantine(record.subject)
             kept = [item for item in self._received if item.name[0] != record.subject]
             self._received = deque(kept, maxlen=CHAMPIONS_MAX)
         return []
@@ -345,6 +363,7 @@ class Engine:
         self.committed, self._committing = 0, WARM_UP
         self._fresh, self._claims = {}, {}
         settings = self._settings_of(number)
+        self._queue.put(self._later.take(max(0, settings.foreign_max - len(self._queue))))
         taken = self._queue.take(settings.foreign_max)
         self._others.update({i.genome.content_hash for i in taken} - self._proposed)
         self._received.extend(reversed([item for item in taken if item.champion]))

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final, Literal
 
 PARTS = 1_000_000  # probabilities are integers out of a million: no float decides anything
+LAG_MAX: Final = (1 << 32) - 1  # the largest round: nothing is late
+
+Use = Literal["use", "last", "skip"]
+"""What becomes of received elites of one kind: taken in turn, taken where all others leave room in
+``foreign_max``, or not taken at all."""
+
+USES: Final[tuple[Use, ...]] = ("use", "last", "skip")
+
+_LATER: Final = frozenset({"lag_max", "late", "backfill"})  # than the first journals
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,10 @@ class SearchSettings:
     new_parts, cross_parts: probability of NEW and of CROSS, out of :data:`PARTS`.
     opponents_max: most opponents in a round's pool.
     foreign_max: most received elites that are evaluated in one round.
+    lag_max: received elites of a greater lag are late; rounds.
+    late, backfill: what becomes of the late ones, and of those that came with a log which this
+    node met after they were published; where both hold, the stricter. It is decided when they
+    arrive, by the settings of the round at whose end that is, and for good.
     per_round_max: most improving elites shared in a round beside the champion.
     inspirations_max: most elites of other cells shown with a call.
     candidates_max: most candidates taken of one proposal.
@@ -41,6 +54,14 @@ class SearchSettings:
     candidates_max: int = 1
     operators: tuple[tuple[str, int], ...] = (("edit", 1),)
     ordered: bool = True
+    lag_max: int = LAG_MAX
+    late: Use = "last"
+    backfill: Use = "use"
+
+    def use_of(self, lag: int, backfill: bool) -> Use:
+        """What becomes of a received elite with these tags."""
+        uses = [self.late if lag > self.lag_max else "use", self.backfill if backfill else "use"]
+        return max(uses, key=USES.index)
 
     @property
     def calls(self) -> int:
@@ -48,10 +69,12 @@ class SearchSettings:
         return self.n_init + self.iterations
 
     def plain(self) -> dict[str, Any]:
-        """For the journal: plain values by name."""
+        """For the journal: plain values by name. Those of :data:`_LATER` are left out at their
+        defaults, so that a run which does not use them has the journal hash that it always had."""
         values = asdict(self)
         values["operators"] = [list(row) for row in self.operators]
-        return values
+        defaults = {f.name: f.default for f in fields(self) if f.name in _LATER}
+        return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
 
     @classmethod
     def of_plain(cls, values: dict[str, Any]) -> SearchSettings:

@@ -5,22 +5,26 @@ Discovery yields candidates only. No reachable seed is a normal start: keep tryi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from deid.search.streams import Stream
 from deid.wire.config import NodeConfig
 
+_HOPELESS = 4  # dials in a row without success, after which nobody counts on an address
+
 
 @dataclass(slots=True)
 class _Entry:
     """key: who was last known to be there; None before the first hello.
-    tries: dials since the last success. due_ms: not before."""
+    tries: dials since the last success; misses: those of them that nobody answered at all.
+    due_ms: not before."""
 
     seed: bool
     key: bytes | None
     due_ms: int
     tries: int = 0
+    misses: int = 0
     linked: bool = False
     own: bool = False
 
@@ -61,7 +65,7 @@ class Book:
         """The node at ``address`` proved its key."""
         entry = self._entries.get(address)
         if entry is not None:
-            entry.key, entry.tries = key, 0
+            entry.key, entry.tries, entry.misses = key, 0, 0
 
     def down(self, now_ms: int, address: str) -> None:
         """The dialled link is gone."""
@@ -81,6 +85,7 @@ class Book:
         entry = self._entries.get(address)
         if entry is not None:
             entry.linked = False
+            entry.misses = 0
             entry.tries = max(entry.tries, self._config.dial_max_ms.bit_length())
             entry.due_ms = now_ms + self._delay_ms(entry.tries)
 
@@ -89,6 +94,43 @@ class Book:
         entry = self._entries.get(address)
         if entry is not None:
             entry.own, entry.linked = True, False
+
+    def forget(self, address: str, key: bytes) -> None:
+        """``key``, said to be at ``address``, is known no longer."""
+        entry = self._entries.get(address)
+        if entry is not None and entry.key == key and not (entry.seed or entry.linked):
+            del self._entries[address]
+
+    def hopeful(self, members: Collection[bytes]) -> int:
+        """How many others than ``members`` are said to be somewhere and did not fail to answer
+        there several times."""
+        return sum(
+            1
+            for each in self._entries.values()
+            if each.key is not None and each.misses < _HOPELESS and each.key not in members
+        )
+
+    def some(self, now_ms: int, linked: Callable[[bytes], bool], most: int) -> list[str]:
+        """At most ``most`` addresses to dial now, at random; seeds only where nothing else is
+        known, so that they do not carry the whole network."""
+        learned: list[str] = []
+        seeds: list[str] = []
+        for address, entry in self._entries.items():
+            if entry.own or entry.linked or now_ms < entry.due_ms:
+                continue
+            if entry.key is not None and linked(entry.key):
+                continue
+            (seeds if entry.seed and entry.tries else learned).append(address)
+        found: list[str] = []
+        for pool in (learned, seeds):
+            while pool and len(found) < most:
+                found.append(pool.pop(self._stream.below(len(pool))))
+        for address in found:
+            entry = self._entries[address]
+            entry.tries += 1
+            entry.misses += 1
+            entry.due_ms = now_ms + self._delay_ms(entry.tries)
+        return found
 
     def due(self, now_ms: int, linked: Callable[[bytes], bool], *, full: bool) -> list[str]:
         """Addresses to dial now; the next try of each is set as if this one failed.
@@ -104,6 +146,7 @@ class Book:
                 entry.due_ms = now_ms + self._config.dial_max_ms
                 continue
             entry.tries += 1
+            entry.misses += 1
             entry.due_ms = now_ms + self._delay_ms(entry.tries)
             found.append(address)
         return found

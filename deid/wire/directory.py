@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from deid.search.streams import Stream
 from deid.wire.book import Book
 from deid.wire.config import NodeConfig
 from deid.wire.keys import KeyPair, Verify
@@ -18,7 +19,8 @@ from deid.wire.record import (
 
 
 class Directory:
-    """The newest record of each key, at most ``addresses_max`` of them, and this node's own.
+    """The passive view: the newest record of each key, at most ``addresses_max`` of them, and this
+    node's own.
 
     Only the subject of a record can sign one with a higher incarnation.
     """
@@ -40,6 +42,7 @@ class Directory:
         self._book = book
         self._verify = verify
         self._records: dict[bytes, SignedRecord] = {}
+        self._sources: dict[bytes, bytes] = {}  # key -> who told of it; itself once it was met
         self.own = self._signed(epoch, incarnation)
 
     def __len__(self) -> int:
@@ -59,27 +62,87 @@ class Directory:
         known = self.own if record.key == self._keys.public else self._records.get(record.key)
         return known is None or record.incarnation > known.record.incarnation
 
-    def take(self, now_ms: int, signed: SignedRecord, members: Collection[bytes]) -> bool:
-        """Keep a verified record, and its address for dialling; False where it is no news, or
-        there is room for ``members`` only."""
+    def take(
+        self, now_ms: int, signed: SignedRecord, members: Collection[bytes], source: bytes
+    ) -> bool:
+        """Keep a verified record that ``source`` told, and its address for dialling; False where
+        it is no news, or there is room for ``members`` only."""
         record = signed.record
         if not self.is_news(signed):
             return False
-        if record.key not in self._records and len(self._records) >= self._config.addresses_max:
-            stranger = next((key for key in self._records if key not in members), None)
-            if stranger is None:
-                return False
-            del self._records[stranger]
+        if record.key in self._records:
+            self._forget_address(record.key, but=record.address)
+        elif not self._make_room(record, members, source):
+            return False
         self._records[record.key] = signed
+        if self._sources.get(record.key) != record.key:  # else it proved itself here before
+            self._sources[record.key] = source
         # Of two nodes the smaller key dials first, so that two links to one peer are rare.
         defer_ms = self._config.dial_defer_ms if self._keys.public > record.key else 0
         self._book.learn(now_ms, record.address, record.key, defer_ms=defer_ms)
         return True
 
+    def proven(self, key: bytes) -> None:
+        """The subject of a record was met: whoever told of it no longer answers for it."""
+        if key in self._records:
+            self._sources[key] = key
+
+    def some(self, most: int, but: bytes, stream: Stream) -> list[bytes]:
+        """At most ``most`` raw records, at random, of others than ``but``."""
+        keys = [key for key in self._records if key != but]
+        chosen = []
+        for _ in range(min(most, len(keys))):
+            at = stream.below(len(keys))
+            keys[at], keys[-1] = keys[-1], keys[at]
+            chosen.append(self._records[keys.pop()].raw)
+        return chosen
+
     def raise_own(self, *, above: int, epoch: int | None = None) -> None:
         """Sign a new record of this node with an incarnation higher than ``above``."""
         kept = self.own.record.epoch if epoch is None else epoch
         self.own = self._signed(kept, max(above, self.own.record.incarnation) + 1)
+
+    def _make_room(self, record: PeerRecord, members: Collection[bytes], source: bytes) -> bool:
+        """A place for a new key. Who tells too many replaces its own, a network with too many
+        replaces its own; where all is full, the source that told most gives one up. So whoever
+        invents members displaces what it invented, and not what others told."""
+        mine = [key for key, told_by in self._sources.items() if told_by == source != record.key]
+        network = prefix_of(record.address)
+        near = [
+            key
+            for key, each in self._records.items()
+            if network and prefix_of(each.record.address) == network
+        ]
+        if len(mine) >= self._config.per_source_max:
+            crowd = mine
+        elif len(near) >= self._config.per_prefix_max:
+            crowd = near
+        elif len(self._records) >= self._config.addresses_max:
+            crowd = self._largest_crowd(members)
+        else:
+            return True
+        victim = next((key for key in crowd if key not in members), None)
+        if victim is None:
+            return False
+        self.forget(victim)
+        return True
+
+    def _largest_crowd(self, members: Collection[bytes]) -> list[bytes]:
+        """What the source told that told most; those that proved themselves count as one."""
+        crowds: dict[bytes, list[bytes]] = {}
+        for key, source in self._sources.items():
+            if key not in members:
+                crowds.setdefault(b"" if source == key else source, []).append(key)
+        return max(crowds.values(), key=len, default=[])
+
+    def forget(self, key: bytes) -> None:
+        self._forget_address(key)
+        del self._records[key], self._sources[key]
+
+    def _forget_address(self, key: bytes, but: str = "") -> None:
+        address = self._records[key].record.address
+        if address != but:
+            self._book.forget(address, key)
 
     def _signed(self, epoch: int, incarnation: int) -> SignedRecord:
         record = PeerRecord(
@@ -92,3 +155,15 @@ class Directory:
             minor=MINOR,
         )
         return sign_record(record, self._keys)
+
+
+def prefix_of(address: str) -> str:
+    """The network of an address: an IPv4 /16, an IPv6 /32, the last two labels of a name. Empty
+    for names without a dot and for what only this machine can dial: those say nothing."""
+    host = address.rpartition("//")[2].rpartition(":")[0]
+    if host.startswith("["):
+        return ":".join(host[1:].split(":")[:2])
+    labels = host.split(".")
+    if len(labels) < 2 or labels[0] == "127":
+        return ""
+    return ".".join(labels[:2] if labels[-1].isdigit() else labels[-2:])

@@ -16,10 +16,11 @@ Link: TypeAlias = Hashable
 class PeerState(Enum):
     """What this node thinks of a peer; it decides to whom it sends, never whose items it takes."""
 
-    ALIVE = "alive"  # heard within the suspicion time, over a link that is up
+    ALIVE = "alive"  # it answers, this node or another that says so
     SUSPECTED = "suspected"  # silent too long or without a link; still a member
     EVICTED = "evicted"  # silent far too long; out of the views until it speaks again
     LEFT = "left"  # said goodbye
+    PASSIVE = "passive"  # not linked on purpose: one of many in a network beyond a full mesh
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +119,21 @@ class OriginRefused:
 
 @dataclass(frozen=True, slots=True)
 class Equivocation:
-    """An origin signed two different items under one name: both raw items are the proof.
-    The first that came is kept."""
+    """An origin signed two different items under one name: both raw items are the proof, to be
+    stored and given back with ``restore_proof``. The one with the smaller body hash is kept."""
 
     name: ItemName
     kept: bytes
     other: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAccused:
+    """A peer says that the reference claim of ``signed`` is false: check it, tell ``judged``.
+    There is no other until then."""
+
+    signed: SignedItem
+    accuser: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,7 @@ Event: TypeAlias = (
     | InputRefused
     | OriginRefused
     | Equivocation
+    | ClaimAccused
     | OwnLogBehind
     | KeyInUse
 )

@@ -84,6 +84,7 @@ class Mailbox:
         # By content hash, then by name: where one name expires, another may still stand.
         self._waiting: dict[bytes, dict[ItemName, ItemReceived]] = {}
         self._contents: dict[ItemName, bytes] = {}
+        self._void: set[bytes] = set()
         self._newest: dict[tuple[bytes, int], int] = {}  # (origin, epoch) -> newest round seen
         self._duplicates = 0
         self._expired = 0
@@ -92,12 +93,18 @@ class Mailbox:
         return len(self._waiting)
 
     def put(self, received: ItemReceived) -> bool:
-        """Take one item in; False where its content was handed out or waits already.
+        """Take one item in; False where its content was handed out or waits already, or its origin
+        is in quarantine.
 
         Of several items with one content the one with the smallest name is handed out, so that
-        it does not depend on which came first.
+        it does not depend on which came first. An item takes the place of another of its name
+        (its origin equivocates) that waits.
         """
         item = received.signed.item
+        if item.origin in self._void:
+            return False
+        if self._contents.get(item.name, item.content_hash) != item.content_hash:
+            self._forget(item.name)
         log = (item.origin, item.epoch)
         self._newest[log] = max(self._newest.pop(log, 0), item.round)  # to the end: oldest go first
         if len(self._newest) > _LOGS_MAX:
@@ -112,16 +119,14 @@ class Mailbox:
         self._contents[item.name] = item.content_hash
         return first
 
+    def quarantine(self, origin: bytes) -> None:
+        """Hand out nothing more of ``origin``. A content that others publish, too, is theirs."""
+        self._void.add(origin)
+        self._forget_all(name for name in self._contents if name.origin == origin)
+
     def expire(self, names: Iterable[ItemName]) -> None:
         """Take back items that the logs no longer retain."""
-        for name in names:
-            content = self._contents.pop(name, None)
-            if content is None:
-                continue
-            del self._waiting[content][name]
-            if not self._waiting[content]:
-                del self._waiting[content]
-                self._expired += 1
+        self._expired += self._forget_all(names)
 
     def take(self, now_ms: int, round_number: int, peers: Sequence[PeerStatus] = ()) -> Snapshot:
         """Everything that came since the last call, at once, and the report of it.
@@ -149,6 +154,21 @@ class Mailbox:
         self._contents.clear()
         self._duplicates = self._expired = 0
         return Snapshot(arrivals, report)
+
+    def _forget_all(self, names: Iterable[ItemName]) -> int:
+        """Take back what waits under ``names``; how many contents went with it."""
+        return sum(self._forget(name) for name in list(names))
+
+    def _forget(self, name: ItemName) -> bool:
+        """Take back what waits under ``name``; whether a content went with it."""
+        content = self._contents.pop(name, None)
+        if content is None:
+            return False
+        del self._waiting[content][name]
+        if self._waiting[content]:
+            return False
+        del self._waiting[content]
+        return True
 
     def _newest_rounds(self, peers: Sequence[PeerStatus]) -> dict[tuple[bytes, int], int]:
         newest = dict(self._newest)

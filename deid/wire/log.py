@@ -17,11 +17,13 @@ from deid.wire.codec import EPOCH_BYTES, pack
 from deid.wire.config import NodeConfig
 from deid.wire.item import ITEM_BYTES_MAX, LIVE_RANGES_MAX, ItemName, SignedItem
 from deid.wire.messages import LogSeqs
+from deid.wire.proof import Fork, Proofs
 from deid.wire.retention import beyond_quota
 from deid.wire.seqset import SEQ_MAX, SeqSet
 
 # A correct origin has none. A hostile one gets its own items pulled again when this is reached.
 _OVER_QUOTA_MAX = 4_096
+_FORKED = b"forked"  # in the root before an origin's key
 
 
 class Verdict(Enum):
@@ -31,7 +33,7 @@ class Verdict(Enum):
     HELD = auto()
     EXPIRED = auto()  # its origin let it go
     OVER_QUOTA = auto()  # it was here, and its origin's better items need the room
-    CONFLICT = auto()  # another item has its name
+    CONFLICT = auto()  # another item has its name: the one with the smaller body hash stays
     NO_ROOM = auto()  # for its origin, or for this epoch of it
 
 
@@ -76,11 +78,26 @@ class OriginLog:
 
     @property
     def digest(self) -> bytes:
-        """BLAKE2b-256 over origin, epoch and the numbers held."""
+        """BLAKE2b-256 over origin, epoch, the numbers held and their items' body hashes."""
         if self._digest is None:
-            name = self.origin + self.epoch.to_bytes(EPOCH_BYTES, "big")
-            self._digest = digest_bytes(name + pack(self.seqs.to_gaps()))
+            self._digest = self.digest_of(self.seqs)
         return self._digest
+
+    def digest_of(self, seqs: SeqSet) -> bytes:
+        """The digest of a log that holds ``seqs`` alone, all of which are held here."""
+        name = self.origin + self.epoch.to_bytes(EPOCH_BYTES, "big")
+        bodies = b"".join(self.items[seq].body_hash for seq in seqs)
+        return digest_bytes(name + pack(seqs.to_gaps()) + bodies)
+
+    def differs(self, seqs: SeqSet, digest: bytes) -> bool:
+        """Whether a peer that holds ``seqs``, with ``digest`` over them (or its beginning), has
+        another item under one of these names; True, too, where it holds what cannot be had here
+        though both know the same newest item."""
+        if seqs == self.seqs:
+            return not self.digest.startswith(digest)
+        if seqs.last > self.head or seqs.within(self.seqs) != seqs:
+            return seqs.last == self.head
+        return not self.digest_of(seqs).startswith(digest)
 
     @property
     def missing(self) -> int:
@@ -111,6 +128,17 @@ class OriginLog:
         self._seqs = self._digest = None
         return dropped
 
+    def swap(self, signed: SignedItem) -> list[SignedItem]:
+        """Take ``signed`` in place of the item of its name; what its live set lets go."""
+        item = signed.item
+        self.items[item.seq] = signed
+        gone: list[int] = []
+        if item.seq == self.head:
+            self.live = item.live
+            gone = [seq for seq in self.items if seq not in item.live]
+        self._seqs = self._digest = None
+        return [self.items.pop(seq) for seq in gone]
+
     def remove(self, seq: int) -> None:
         del self.items[seq]
         self._seqs = self._digest = None
@@ -129,6 +157,11 @@ class Logs:
         self._bytes: dict[bytes, int] = {}
         self._root: bytes | None = None
         self.held = 0
+        self.proofs = Proofs(config.proofs_max)
+
+    def __len__(self) -> int:
+        """Origins of which something is kept."""
+        return len(self._origins)
 
     def __iter__(self) -> Iterator[OriginLog]:
         for origin in sorted(self._origins):
@@ -197,6 +230,31 @@ class Logs:
         self._root = None
         return Added(name not in dropped, tuple(dropped))
 
+    def replace(self, signed: SignedItem) -> Added:
+        """Take in a verified item that :meth:`judge` called CONFLICT, in place of the one held.
+
+        What went for the quota may fit beside it: it is wanted again.
+        """
+        name = signed.name
+        log = self._origins[name.origin][name.epoch]
+        self._count(log.items[name.seq], -1)
+        self._count(signed, 1)
+        gone = log.swap(signed)
+        for each in gone:
+            self._count(each, -1)
+        for other in self._origins[name.origin].values():
+            other.over_quota.clear()
+        dropped = [*(each.name for each in gone), *self._enforce_quota(name.origin)]
+        self._root = None
+        return Added(name not in dropped, tuple(dropped))
+
+    def prove(self, fork: Fork) -> bool:
+        """Keep a proof of equivocation; False where there is one of its origin, or no room."""
+        added = self.proofs.add(fork)
+        if added:
+            self._root = None
+        return added
+
     def drop_log(self, origin: bytes, epoch: int) -> tuple[ItemName, ...]:
         """Forget a whole log; the names that were held."""
         log = self._origins[origin].pop(epoch)
@@ -221,12 +279,15 @@ class Logs:
         return list(islice(fresh, most))
 
     def root(self) -> bytes:
-        """BLAKE2b-256 over the digests of all logs in order: equal where equal names are held."""
+        """BLAKE2b-256 over the digests of all logs in order, and the origins that are proven to
+        equivocate: equal where equal items, and proofs against the same origins, are held."""
         if self._root is None:
             hasher = blake2b(digest_size=HASH_BYTES)
             for log in self:
                 if log.items:
                     hasher.update(log.digest)
+            for origin in self.proofs.origins():
+                hasher.update(_FORKED + origin)
             self._root = hasher.digest()
         return self._root
 

@@ -1,4 +1,4 @@
-"""Who is there: peers and their states, signs of life, peer exchange.
+"""Links become peers: handshakes, attachment, peer exchange, and what time does to all of it.
 
 A verdict about a peer is local. It decides to whom this node sends, never whose items it takes.
 """
@@ -12,29 +12,20 @@ from deid.search.streams import Stream
 from deid.wire.book import Book
 from deid.wire.config import NodeConfig
 from deid.wire.directory import Directory
-from deid.wire.events import (
-    KeyInUse,
-    Link,
-    LinkRefused,
-    PeerChanged,
-    PeerState,
-    RefusedByPeer,
-)
+from deid.wire.events import KeyInUse, Link, LinkRefused, PeerState, RefusedByPeer
 from deid.wire.keys import KeyPair, Verify
 from deid.wire.links import Links
+from deid.wire.liveness import Liveness
 from deid.wire.messages import (
     LINKED_MAX,
     MAJOR,
     MINOR,
     PREFIX_BYTES,
-    RECORDS_MAX,
     Bye,
     Hello,
     Message,
     Open,
     Peers,
-    Ping,
-    Pong,
     Progress,
     Reason,
     Refuse,
@@ -43,15 +34,16 @@ from deid.wire.messages import (
 )
 from deid.wire.notices import Notices
 from deid.wire.outbox import Outbox
+from deid.wire.overlay import Overlay
 from deid.wire.peer import Connection, Peer
 from deid.wire.record import SignedRecord, answer, parse_record, verified_hello
+from deid.wire.roster import GONE, Roster
 
-_GONE = frozenset({PeerState.EVICTED, PeerState.LEFT})
-_GONE_MAX = 64  # evicted or left peers that are remembered for people
+_UNWANTED = frozenset({Reason.FULL, Reason.REDUNDANT})
 
 
 class Membership:
-    """The table of peers, and every message that concerns them.
+    """Every message that concerns peers, over the table of them.
 
     progress: how far this node is, to be told with pings.
     """
@@ -72,19 +64,27 @@ class Membership:
     ) -> None:
         self._config = config
         self._keys = keys
-        self._task_hash = task_hash
         self._stream = stream
         self._outbox = outbox
         self._notices = notices
         self._progress = progress
         self._verify = verify
-        self._peers: dict[bytes, Peer] = {}
-        self._exchange_ms = 0
-        self._status_due_ms: int | None = None
         self.book = Book(config, stream)
         self.links = Links(config, keys, self.book, outbox, notices, stream)
         self.directory = Directory(
             config, keys, task_hash, self.book, verify, epoch=epoch, incarnation=incarnation
+        )
+        self.roster = Roster(config, keys.public, task_hash, outbox, notices)
+        self.overlay = Overlay(config, stream, self.roster, self.book, self.directory)
+        self.liveness = Liveness(
+            config,
+            keys.public,
+            stream,
+            self.roster,
+            self.links,
+            self.book,
+            self.directory,
+            progress,
         )
 
     # ---- links ---------------------------------------------------------------------------
@@ -120,14 +120,22 @@ class Membership:
             self._detach(now_ms, connection)
             self.links.open(now_ms, connection)
         connection.session = message.session
-        mine = answer(message, self.directory.own, self.links.session, self._keys)
-        self.links.post(connection, mine)
+        self.links.post(
+            connection,
+            answer(
+                message,
+                self.directory.own,
+                self.links.session,
+                self._keys,
+                links=len(self.roster.reached()),
+            ),
+        )
 
     def on_hello(self, now_ms: int, connection: Connection, message: Hello) -> None:
         key = parse_record(message.record).record.key
         if key == self._keys.public:
             raise RemoteError("hello: it carries this node's own key")
-        known = self._peers.get(key)
+        known = self.roster.get(key)
         signed = verified_hello(
             message,
             connection.nonce,
@@ -135,45 +143,33 @@ class Membership:
             self._verify,
             known.signed if known else self.directory.get(key),
         )
-        if self.full() and (known is None or known.state in _GONE):
-            detail = f"{self._config.peers_max} peers are linked already (peers_max)"
-            self._refuse(now_ms, connection, Reason.FULL, detail)
-            return
+        if known is None or known.state in GONE:
+            refusal = self.overlay.refusal(message.links)
+            if refusal is not None:
+                self._turn_away(now_ms, connection, signed, refusal, message.links)
+                return
         if connection.peer is not None and connection.peer.key != key:
             self._detach(now_ms, connection)
         connection.session = message.session
-        self._attach(now_ms, connection, signed)
+        self._attach(now_ms, connection, signed, message.links)
 
     def on_refuse(self, now_ms: int, connection: Connection, message: Refuse) -> None:
         reason = f"{message.reason.label()}: {message.detail}"
         self._notices.tell(RefusedByPeer(connection.link, connection.dialled, reason))
-        self._drop(now_ms, connection, refused=True)
+        self._drop(now_ms, connection, refused=True, unwanted=message.reason in _UNWANTED)
 
     # ---- messages of proven peers --------------------------------------------------------
 
     def on_bye(self, now_ms: int, peer: Peer) -> None:
-        self._change(now_ms, peer, PeerState.LEFT)
+        self.roster.change(now_ms, peer, PeerState.LEFT)
         for connection in list(peer.connections):
             self._drop(now_ms, connection)
 
-    def on_ping(self, now_ms: int, connection: Connection, peer: Peer, message: Ping) -> None:
-        self._heard_progress(now_ms, peer, message.progress)
-        # On the same link: that is the one whose life is asked for.
-        self.links.post(connection, Pong(message.nonce, self._progress()))
-
-    def on_pong(self, now_ms: int, peer: Peer, message: Pong) -> None:
-        self._heard_progress(now_ms, peer, message.progress)
-        if message.nonce == peer.ping_nonce:
-            sample = now_ms - peer.ping_sent_ms
-            # An eighth of the new sample, as TCP smooths it (RFC 6298).
-            peer.rtt_ms = sample if peer.rtt_ms is None else (7 * peer.rtt_ms + sample) // 8
-            peer.ping_nonce = None
-
     def on_status(self, now_ms: int, peer: Peer, message: Status) -> None:
-        self._heard_progress(now_ms, peer, message.progress)
+        self.liveness.heard_progress(now_ms, peer, message.progress)
         peer.linked = frozenset(message.linked)
 
-    def on_peers(self, now_ms: int, message: Peers) -> None:
+    def on_peers(self, now_ms: int, source: Peer, message: Peers) -> None:
         """Records of others. One about this node that is newer than its own comes from an earlier
         start whose incarnation was higher: rise above it."""
         for signed in self.directory.news(message.records):
@@ -181,50 +177,58 @@ class Membership:
                 self.directory.raise_own(above=signed.record.incarnation)
                 self._tell_record(self.directory.own)
             else:
-                self._take_record(now_ms, signed)
+                self._take_record(now_ms, signed, source.key)
 
     def heard(self, now_ms: int, connection: Connection, peer: Peer) -> None:
         """A valid message came from ``peer``, other than a handshake: it knows this node."""
-        connection.heard_ms = peer.heard_ms = now_ms
+        connection.heard_ms = now_ms
+        self.liveness.heard(now_ms, peer)
         if not connection.accepted:
             connection.accepted = True
             self.changed(now_ms)
         if peer.state is not PeerState.ALIVE:
             peer.compared = False
-            self._change(now_ms, peer, PeerState.ALIVE)
+            self.roster.change(now_ms, peer, PeerState.ALIVE)
             if connection.dialled is not None:
                 self.book.up(connection.dialled)
 
     # ---- time ----------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> None:
-        """Suspect, evict, ping, ask again who is there, tell what changed."""
+        """Ask who is there, ping, suspect, evict, tell what changed."""
         for connection in self.links.overdue(now_ms):
             self._give_up(now_ms, connection)
-        for peer in list(self._peers.values()):
-            self._check(now_ms, peer)
-        if self._status_due_ms is not None and now_ms >= self._status_due_ms:
-            self._tell_status(now_ms)
-        if now_ms >= self._exchange_ms:
-            self._exchange_ms = now_ms + self._jittered(self._config.exchange_ms)
-            self._exchange(now_ms)
+        for peer in self.liveness.tick(now_ms):
+            self._part(now_ms, peer, PeerState.EVICTED, "silent: its peer is evicted")
+        status_ms = self.roster.status_due_ms
+        if status_ms is not None and now_ms >= status_ms:
+            self._tell_status()
+        self.overlay.exchange(now_ms)
+        surplus = self.overlay.shed(now_ms)
+        if surplus is not None:
+            for connection in list(surplus.connections):
+                detail = "one link too many in a large network"
+                self._refuse(now_ms, connection, Reason.REDUNDANT, detail, unwanted=True)
 
     def next_due_ms(self) -> int:
         """The earliest time at which :meth:`tick` has something to do."""
-        due = [self._exchange_ms]
-        for optional in (self._status_due_ms, self.links.next_due_ms()):
+        due = [self.overlay.next_due_ms()]
+        for optional in (
+            self.roster.status_due_ms,
+            self.links.next_due_ms(),
+            self.liveness.next_due_ms(),
+        ):
             if optional is not None:
                 due.append(optional)
-        for peer in self.members():
-            if peer.connections:
-                due.append(peer.ping_due_ms)
-            due.append(peer.heard_ms + self._silence_limit(peer))
         return min(due)
 
+    def quiet(self) -> bool:
+        """Whether nothing waits to be told soon."""
+        return self.roster.status_due_ms is None
+
     def changed(self, now_ms: int) -> None:
-        """Something that a status tells has changed: tell it soon, together with what follows."""
-        if self._status_due_ms is None:
-            self._status_due_ms = now_ms + self._config.status_ms
+        """Something that a status tells has changed."""
+        self.roster.changed(now_ms)
 
     def raise_epoch(self, now_ms: int, epoch: int) -> None:
         """The node's epoch changed: a record with a higher incarnation says so."""
@@ -234,7 +238,7 @@ class Membership:
 
     def leave(self) -> None:
         """Say goodbye to every peer."""
-        for peer in self.members():
+        for peer in self.roster.members():
             for connection in peer.connections:
                 self.links.post(connection, Bye())
 
@@ -242,40 +246,26 @@ class Membership:
 
     def all(self) -> Iterator[Peer]:
         """Every remembered peer, by key."""
-        return (self._peers[key] for key in sorted(self._peers))
-
-    def members(self) -> list[Peer]:
-        """Peers that are alive or suspected."""
-        return [peer for peer in self._peers.values() if peer.state not in _GONE]
+        return self.roster.all()
 
     def get(self, key: bytes) -> Peer | None:
-        return self._peers.get(key)
+        return self.roster.get(key)
 
     def is_member(self, key: bytes) -> bool:
         """Whether ``key`` is a member with a link."""
-        peer = self._peers.get(key)
-        return peer is not None and peer.state not in _GONE and bool(peer.connections)
+        return self.roster.is_member(key)
 
     def shares(self, peer: Peer) -> bool:
         """Whether ``peer`` works on this node's task."""
-        return peer.record.task_hash == self._task_hash
-
-    def linked(self, key: bytes) -> bool:
-        """Whether a link to ``key`` is up and alive."""
-        peer = self._peers.get(key)
-        return peer is not None and peer.state is PeerState.ALIVE and bool(peer.connections)
-
-    def full(self) -> bool:
-        return len(self.members()) >= self._config.peers_max
+        return self.roster.shares(peer)
 
     def send(self, now_ms: int, peer: Peer, message: Message, *, bulk: bool = False) -> bool:
         """Queue ``message`` on the peer's best link; False where there is none or it is full."""
-        return self.send_bytes(now_ms, peer, encode(message), bulk=bulk)
+        return self.roster.send(peer, message, bulk=bulk)
 
     def send_bytes(self, now_ms: int, peer: Peer, data: bytes, *, bulk: bool = False) -> bool:
         """As :meth:`send`, for a message that is encoded once for many peers."""
-        best = peer.best(now_ms, self._config.suspect_ms, self._keys.public)
-        return best is not None and self._outbox.put(best.link, data, bulk=bulk)
+        return self.roster.send_bytes(peer, data, bulk=bulk)
 
     # ---- inside --------------------------------------------------------------------------
 
@@ -288,16 +278,30 @@ class Membership:
             self._notices.tell(KeyInUse(connection.link, connection.dialled))
             self._refuse(now_ms, connection, Reason.SELF, "another process uses this node's key")
 
-    def _attach(self, now_ms: int, connection: Connection, signed: SignedRecord) -> None:
-        """``connection`` proved to be ``signed``'s subject."""
-        if self._take_record(now_ms, signed):
-            self._tell_record(signed)
+    def _turn_away(
+        self, now_ms: int, connection: Connection, signed: SignedRecord, refusal: str, links: int
+    ) -> None:
+        """No room; but both learn of each other, and it of whom to ask instead."""
         key = signed.record.key
-        peer = self._peers.get(key)
+        self._take_record(now_ms, signed, key)
+        if connection.dialled is not None:
+            self.book.proven(connection.dialled, key)
+        self.links.post(connection, self.overlay.introduction(key, links=links))
+        self._refuse(now_ms, connection, Reason.FULL, refusal, unwanted=True)
+
+    def _attach(
+        self, now_ms: int, connection: Connection, signed: SignedRecord, links: int
+    ) -> None:
+        """``connection`` proved to be ``signed``'s subject."""
+        key = signed.record.key
+        if self._take_record(now_ms, signed, key) and not self.overlay.sparse:
+            self._tell_record(signed)
+        self.directory.proven(key)
+        peer = self.roster.get(key)
         if peer is None:
             peer = Peer(self.directory.get(key) or signed, PeerState.EVICTED, now_ms)
-            self._peers[key] = peer
-            self._change(now_ms, peer, PeerState.ALIVE, new=True)
+            self.roster.add(peer)
+            self.roster.change(now_ms, peer, PeerState.ALIVE, new=True)
         if connection.peer is None:
             connection.peer = peer
             peer.connections.append(connection)
@@ -306,16 +310,16 @@ class Membership:
                 self._refuse(now_ms, oldest, Reason.REDUNDANT, "more than links_per_peer_max")
         if connection.dialled is not None:
             self.book.proven(connection.dialled, key)
-        connection.heard_ms = peer.heard_ms = now_ms
-        self._change(now_ms, peer, PeerState.ALIVE)
-        self._ping(now_ms, peer, connection)
-        told = [each.signed.raw for each in self.members() if each is not peer]
+        connection.heard_ms = now_ms
+        self.liveness.heard(now_ms, peer)
+        self.roster.change(now_ms, peer, PeerState.ALIVE)
+        self.liveness.ping(now_ms, peer)
         if peer.record.incarnation > signed.record.incarnation:
-            told.insert(0, peer.signed.raw)  # so that it rises above what others remember of it
-        if told:
-            self.links.post(connection, Peers(tuple(told[:RECORDS_MAX])))
+            # So that it rises above what others remember of it.
+            self.links.post(connection, Peers((peer.signed.raw,)))
+        self.links.post(connection, self.overlay.introduction(key, links=links))
 
-    def _detach(self, now_ms: int, connection: Connection) -> None:
+    def _detach(self, now_ms: int, connection: Connection, *, unwanted: bool = False) -> None:
         """``connection`` no longer stands for its peer, and has to prove itself anew."""
         peer = connection.peer
         connection.peer = connection.session = None
@@ -324,106 +328,68 @@ class Membership:
         if peer is None:
             return
         peer.connections.remove(connection)
-        if not peer.connections:
-            peer.compared = False
-            peer.linked = peer.ping_nonce = None
-            self.book.lost(now_ms, peer.key)
-            if peer.state is PeerState.ALIVE:
-                self._change(now_ms, peer, PeerState.SUSPECTED)
+        if peer.connections:
+            return
+        peer.compared = peer.eager = peer.deaf = False
+        peer.linked = peer.ping_nonce = None
+        if unwanted and peer.state not in GONE:
+            self.roster.change(now_ms, peer, PeerState.PASSIVE)
+            return
+        self.book.lost(now_ms, peer.key)
+        if peer.state is PeerState.ALIVE:
+            self.liveness.suspect(now_ms, peer)
 
-    def _drop(self, now_ms: int, connection: Connection, *, refused: bool = False) -> None:
-        self._detach(now_ms, connection)
+    def _drop(
+        self, now_ms: int, connection: Connection, *, refused: bool = False, unwanted: bool = False
+    ) -> None:
+        self._detach(now_ms, connection, unwanted=unwanted)
         self.links.down(now_ms, connection, refused=refused)
 
-    def _refuse(self, now_ms: int, connection: Connection, reason: Reason, detail: str) -> None:
+    def _refuse(
+        self,
+        now_ms: int,
+        connection: Connection,
+        reason: Reason,
+        detail: str,
+        *,
+        unwanted: bool = False,
+    ) -> None:
         self.links.tell_refusal(connection, reason, detail)
-        self._drop(now_ms, connection, refused=True)
+        self._drop(now_ms, connection, refused=True, unwanted=unwanted)
 
     def _give_up(self, now_ms: int, connection: Connection) -> None:
         """Nobody proved a key in time; should somebody speak later, the handshake begins anew."""
         self.links.tell_refusal(connection, Reason.UNPROVEN, "no hello in time")
         self._drop(now_ms, connection)
 
-    def _change(self, now_ms: int, peer: Peer, state: PeerState, *, new: bool = False) -> None:
-        before = None if new else peer.state
-        if before is state:
-            return
-        peer.state = state
-        record, silent_ms = peer.record, now_ms - peer.heard_ms
-        self._notices.tell(
-            PeerChanged(record.key, record.name, record.address, before, state, silent_ms)
-        )
-        self.changed(now_ms)
-        gone = [each for each in self._peers.values() if each.state in _GONE]
-        if len(gone) > _GONE_MAX:
-            oldest = min(gone, key=lambda each: (each.heard_ms, each.key))
-            del self._peers[oldest.key]
+    def _part(self, now_ms: int, peer: Peer, state: PeerState, reason: str) -> None:
+        self.roster.change(now_ms, peer, state)
+        for connection in list(peer.connections):
+            self._notices.tell(LinkRefused(connection.link, connection.dialled, reason))
+            self._drop(now_ms, connection)
 
-    def _check(self, now_ms: int, peer: Peer) -> None:
-        silent_ms = now_ms - peer.heard_ms
-        if peer.state is PeerState.ALIVE and silent_ms >= self._config.suspect_ms:
-            self._change(now_ms, peer, PeerState.SUSPECTED)
-            for connection in peer.connections:
-                if connection.dialled is not None:  # it may be wedged: try another beside it
-                    self.book.down(now_ms, connection.dialled)
-        if peer.state is PeerState.SUSPECTED and silent_ms >= self._config.evict_ms:
-            self._change(now_ms, peer, PeerState.EVICTED)
-            for connection in list(peer.connections):
-                reason = "silent: its peer is evicted"
-                self._notices.tell(LinkRefused(connection.link, connection.dialled, reason))
-                self._drop(now_ms, connection)
-        if peer.connections and now_ms >= peer.ping_due_ms:
-            for connection in peer.connections:
-                self._ping(now_ms, peer, connection)
-
-    def _silence_limit(self, peer: Peer) -> int:
-        alive = peer.state is PeerState.ALIVE
-        return self._config.suspect_ms if alive else self._config.evict_ms
-
-    def _heard_progress(self, now_ms: int, peer: Peer, progress: Progress) -> None:
-        """Whoever just told its progress need not be pinged for it."""
-        peer.progress = progress
-        peer.ping_due_ms = now_ms + self._jittered(self._config.ping_ms)
-
-    def _ping(self, now_ms: int, peer: Peer, connection: Connection) -> None:
-        if peer.ping_nonce is None or now_ms >= peer.ping_due_ms:
-            peer.ping_nonce = self._stream.word() >> 1
-            peer.ping_sent_ms = now_ms
-        peer.ping_due_ms = now_ms + self._jittered(self._config.ping_ms)
-        self.links.post(connection, Ping(peer.ping_nonce, self._progress()))
-
-    def _tell_status(self, now_ms: int) -> None:
-        self._status_due_ms = None
-        reached = [peer for peer in self.members() if peer.reachable]
+    def _tell_status(self) -> None:
+        self.roster.status_due_ms = None
+        reached = self.roster.reached()
         linked = tuple(sorted(peer.key[:PREFIX_BYTES] for peer in reached))[:LINKED_MAX]
         data = encode(Status(self._progress(), linked))
         for peer in reached:
-            self.send_bytes(now_ms, peer, data)
-
-    def _exchange(self, now_ms: int) -> None:
-        """Tell a random peer of all others."""
-        reached = [peer for peer in self.all() if peer.reachable]
-        if reached:
-            peer = self._stream.choice(reached)
-            raws = [each.signed.raw for each in self.members() if each is not peer]
-            mine = self.directory.own.raw
-            self.send(now_ms, peer, Peers((mine, *raws[: RECORDS_MAX - 1])))
+            self.roster.send_bytes(peer, data)
 
     def _tell_record(self, signed: SignedRecord) -> None:
         """Tell all but its subject of a record that is news."""
-        for peer in self.members():
+        data = Peers((signed.raw,))
+        for peer in self.roster.members():
             for connection in peer.connections[:1]:
                 if peer.key != signed.record.key:
-                    self.links.post(connection, Peers((signed.raw,)))
+                    self.links.post(connection, data)
 
-    def _take_record(self, now_ms: int, signed: SignedRecord) -> bool:
-        peer = self._peers.get(signed.record.key)
-        members = {each.key for each in self.members()}
-        news = self.directory.take(now_ms, signed, members)
+    def _take_record(self, now_ms: int, signed: SignedRecord, source: bytes) -> bool:
+        peer = self.roster.get(signed.record.key)
+        members = {each.key for each in self.roster.members()}
+        news = self.directory.take(now_ms, signed, members, source)
         if news and peer is not None:
             peer.signed = signed
+            if source != peer.key:
+                self.liveness.refuted(now_ms, peer)
         return news
-
-    def _jittered(self, period_ms: int) -> int:
-        """Between three quarters and five quarters of ``period_ms``, so that nodes drift apart."""
-        return period_ms * 3 // 4 + self._stream.below(period_ms // 2 + 1)

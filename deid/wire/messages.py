@@ -32,7 +32,7 @@ from deid.wire.codec import (
 )
 from deid.wire.item import ITEM_BYTES_MAX, LIVE_RANGES_MAX, ROUND_MAX
 from deid.wire.keys import KEY_BYTES, SIGNATURE_BYTES
-from deid.wire.seqset import SeqSet
+from deid.wire.seqset import SEQ_MAX, SeqSet
 
 MAJOR = 1  # must match
 MINOR = 0  # the smaller of both sides is spoken
@@ -45,6 +45,13 @@ RECORDS_MAX = 64
 LINKED_MAX = 64
 ITEMS_MAX = 1_024
 LOGS_MAX = 512  # in one message; more go into the next
+ORIGINS_PROVEN_MAX = 64
+DIGEST_PREFIX_BYTES = 16  # of a log's digest: 2**64 tries to find two that agree
+BODY_PREFIX_BYTES = 16  # of an item's body hash
+VARIANTS_MAX = 32_768  # items of one log whose bodies are told at a time
+PARTS = 64  # of all logs, by six bits of their origins' keys
+ALL_PARTS = b"\xff" * (PARTS // 8)
+PART_HASH_BYTES = 8  # enough to tell apart; a collision is found at the next change
 VERSION_MAX = 255
 NUMBER_MAX = (1 << 16) - 1
 
@@ -129,6 +136,7 @@ class Hello:
     proof: Annotated[
         bytes, Blob(SIGNATURE_BYTES), "signature over challenge, asker's key, session, record"
     ]
+    links: Annotated[int, UInt(VERSION_MAX), "peers that it reaches; few have precedence"]
 
 
 @_declare(3)
@@ -212,6 +220,19 @@ class Compare:
 
     ask: Annotated[bool, Flag(), "answer with your own"]
     logs: Annotated[tuple[LogSeqs, ...], _LOGS, "what the sender holds; each log once, in order"]
+    digests: Annotated[
+        tuple[bytes, ...],
+        ListOf(Blob(DIGEST_PREFIX_BYTES), LOGS_MAX),
+        "of each of these logs, over its items' bodies",
+    ]
+    proven: Annotated[
+        tuple[bytes, ...],
+        ListOf(Blob(KEY_BYTES), ORIGINS_PROVEN_MAX),
+        "origins of whose equivocation the sender has a proof",
+    ]
+    parts: Annotated[
+        bytes, Blob(PARTS // 8), "which of the 64 parts are told; bit n of the integer"
+    ] = ALL_PARTS
 
 
 @_declare(12)
@@ -230,6 +251,82 @@ class Absent:
     logs: Annotated[tuple[LogSeqs, ...], _LOGS, "what the sender does not hold"]
 
 
+@_declare(14)
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Which items the sender holds in a log whose digest differs: one name, two items."""
+
+    origin: Annotated[bytes, Blob(KEY_BYTES), "the log's origin"]
+    epoch: Annotated[int, EpochInt(), "the log's epoch"]
+    seqs: Annotated[SeqSet, Seqs(LIVE_RANGES_MAX), "the newest of its items"]
+    bodies: Annotated[
+        bytes, Blob(VARIANTS_MAX * BODY_PREFIX_BYTES, 0), "16 bytes of the body hash of each"
+    ]
+
+
+@_declare(15)
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Two items of one name, both signed: their origin equivocates."""
+
+    one: Annotated[bytes, Blob(ITEM_BYTES_MAX, 1), "the origin's exact bytes"]
+    two: Annotated[bytes, Blob(ITEM_BYTES_MAX, 1), "the same, of the other item"]
+
+
+@_declare(16)
+@dataclass(frozen=True, slots=True)
+class Accuse:
+    """Names an item whose reference claim is false; believed by nobody who did not check it."""
+
+    origin: Annotated[bytes, Blob(KEY_BYTES), "the item's origin"]
+    epoch: Annotated[int, EpochInt(), "the item's epoch"]
+    seq: Annotated[int, UInt(SEQ_MAX, low=1), "the item's number"]
+    body: Annotated[bytes, Blob(HASH_BYTES), "its body hash"]
+
+
+@_declare(17)
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What the sender holds, in hashes by parts; answered by a compare of those that differ."""
+
+    hashes: Annotated[
+        bytes, Blob(PARTS * PART_HASH_BYTES), "8 bytes for each of the 64 parts, in order"
+    ]
+
+
+@_declare(18)
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks to ping another peer, which does not answer the sender."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "whom to ping"]
+
+
+@_declare(19)
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """Answers a probe: the sender has just heard that peer."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "who is alive"]
+
+
+@_declare(20)
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The sender's own verdict; its subject answers by a record of a higher incarnation."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES), "who does not answer"]
+    incarnation: Annotated[int, UInt(), "of the newest record that the sender has of it"]
+
+
+@_declare(21)
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Whether this link belongs to the tree along which payloads are pushed, from now on."""
+
+    push: Annotated[bool, Flag(), "payloads; otherwise names only"]
+
+
 Message = (
     Open
     | Hello
@@ -244,6 +341,14 @@ Message = (
     | Compare
     | Pull
     | Absent
+    | Variants
+    | Proof
+    | Accuse
+    | Digest
+    | Probe
+    | Vouch
+    | Suspect
+    | Tree
 )
 
 _NUMBERS = {declaration.built: declaration.number for declaration in DECLARATIONS.values()}

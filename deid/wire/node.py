@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from deid.errors import LocalError, RemoteError
 from deid.search.evaluation import Evaluation
 from deid.search.streams import Stream
+from deid.wire.clock import Clock
 from deid.wire.config import NodeConfig
 from deid.wire.events import Event, InputRefused, ItemsExpired, Link, PeerState, PeerStatus
 from deid.wire.item import ROUND_MAX, ItemName, SignedItem, open_item
@@ -23,8 +24,10 @@ from deid.wire.messages import (
     MAJOR,
     MINOR,
     Absent,
+    Accuse,
     Bye,
     Compare,
+    Digest,
     Have,
     Hello,
     Items,
@@ -33,19 +36,28 @@ from deid.wire.messages import (
     Peers,
     Ping,
     Pong,
+    Probe,
     Progress,
+    Proof,
     Pull,
     Refuse,
     Status,
+    Suspect,
+    Tree,
+    Variants,
+    Vouch,
     decode,
 )
 from deid.wire.notices import Counters, Notices
 from deid.wire.outbox import Outbox
 from deid.wire.own import Draft, OwnLog
 from deid.wire.peer import Connection, Peer
+from deid.wire.proof import Fork, open_proof
 from deid.wire.sharing import Sharing
 
 __all__ = ["Draft", "Node"]
+
+_QUIET = frozenset({Ping, Pong})  # between settled nodes these bring no work forward
 
 
 class Node:
@@ -81,6 +93,9 @@ class Node:
         self._outbox = Outbox(config.control_bytes_max, config.bulk_bytes_max)
         self._logs = Logs(config, keys.public)
         self._own_log = OwnLog(config, keys, task_hash, cell_of, self._logs, epoch)
+        self._clock = Clock()
+        self._due_ms = 0  # what the last tick asked for
+        self._stirred = True  # something came since that may bring work forward
         self._membership = Membership(
             config,
             keys,
@@ -110,18 +125,19 @@ class Node:
 
     def link_up(self, now_ms: int, link: Link, dialled: str | None) -> None:
         """The transport has a new link; ``dialled`` is the address where this side dialled it."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         self._membership.link_up(now_ms, link, dialled)
 
     def link_down(self, now_ms: int, link: Link) -> None:
         """The transport lost a link."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         self._membership.link_down(now_ms, link)
 
     def receive(self, now_ms: int, link: Link, data: bytes) -> None:
         """One message came over ``link``, which may be new. Never raises on a peer's bytes; what
         is refused is counted, told as an event, and changes nothing else."""
-        self._now_ms = now_ms
+        stirred = self._stirred
+        now_ms = self._time(now_ms)
         counters = self._notices.counters
         counters.messages += 1
         connection = self._membership.links.get(link)
@@ -130,15 +146,20 @@ class Node:
             counters.unknown_fields += decoded.unknown_fields
             if decoded.message is None:
                 counters.unknown_messages += 1
+                self._stirred = stirred
                 return
             if connection is None:
                 connection = self._unannounced(now_ms, link, decoded.message)
             if connection is None:
                 counters.early += 1
+                self._stirred = stirred
             else:
                 self._dispatch(now_ms, connection, decoded.message)
+                if type(decoded.message) in _QUIET and self._membership.quiet():
+                    self._stirred = stirred
         except RemoteError as error:
             counters.refused += 1
+            self._stirred = stirred
             peer = None if connection is None else connection.peer
             key = None if peer is None else peer.key
             self._notices.tell(InputRefused(link, key, error.message))
@@ -146,18 +167,20 @@ class Node:
     def tick(self, now_ms: int) -> int:
         """Do what time asks for; when to call again, in milliseconds, at the latest. Any other
         call may bring work forward: then call again within some 50 ms."""
-        self._now_ms = now_ms
-        book = self._membership.book
+        stirred = self._stirred
+        now_ms = self._time(now_ms)
+        if now_ms < self._due_ms and not stirred:
+            self._stirred = False
+            return self._clock.outside(self._due_ms)
+        self._stirred = False
         self._membership.tick(now_ms)
         self._sharing.tick(now_ms)
         if not self._left:
-            due_now = book.due(now_ms, self._membership.linked, full=self._membership.full())
+            due_now = self._membership.overlay.dials(now_ms)
             self._dials += (address for address in due_now if address not in self._dials)
-        due = [self._membership.next_due_ms(), self._sharing.next_due_ms(now_ms)]
-        dial_ms = book.next_due_ms()
-        if dial_ms is not None and not self._left:
-            due.append(dial_ms)
-        return max(now_ms + 1, min(due))
+        due = min(self._membership.next_due_ms(), self._sharing.next_due_ms(now_ms))
+        self._due_ms = max(now_ms + 1, due)
+        return self._clock.outside(self._due_ms)
 
     def outbox(self, blocked: Collection[Link] = ()) -> list[tuple[Link, bytes]]:
         """Drain what is to be sent, in order; what waits for ``blocked`` links stays, within the
@@ -193,9 +216,23 @@ class Node:
             self._round = max(self._round, signed.item.round)
         return signed
 
+    def restore_proof(self, kept: bytes, other: bytes) -> None:
+        """Take back a stored proof of equivocation, after the items. :class:`RemoteError` where
+        the bytes are none of this task."""
+        fork = open_proof(kept, other, self._verify)
+        if fork.kept.item.task_hash != self._task_hash:
+            raise RemoteError(f"stored proof {fork.name}: it belongs to another task")
+        self._logs.prove(fork)
+
+    def judged(self, now_ms: int, signed: SignedItem, *, holds: bool) -> None:
+        """The rim ran the claim of ``signed`` again, because of :class:`ClaimAccused` or of its
+        own accord; a false one is told to all peers."""
+        now_ms = self._time(now_ms)
+        self._sharing.judged(now_ms, signed, holds=holds)
+
     def publish(self, now_ms: int, drafts: Sequence[Draft]) -> list[SignedItem]:
         """Number and sign ``drafts``; they are sent once :meth:`committed` names them."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         signed_items = self._own_log.publish(drafts)
         newest = max((draft.round for draft in drafts), default=0)
         if newest > self._round:
@@ -204,7 +241,7 @@ class Node:
 
     def committed(self, now_ms: int, names: Iterable[ItemName]) -> None:
         """These own items are durable: now they may be sent."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         waiting = [self._own_log.commit(name) for name in names]
         self._sharing.release(now_ms, [signed for signed in waiting if signed is not None])
 
@@ -212,7 +249,7 @@ class Node:
         """Go on in a new epoch, which the rim has made durable: what this node published is
         signed anew, to be journalled and committed. Items of the old epoch are told expired and
         come back from peers as received ones."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         old = self._own_log.epoch
         signed_items = self._own_log.raise_epoch(epoch)
         if self._logs.log(self._keys.public, old) is not None:
@@ -224,13 +261,13 @@ class Node:
         """The search is in this round now; peers are told."""
         if not 0 <= round_number <= ROUND_MAX:
             raise LocalError(f"round: expected 0…{ROUND_MAX:,}, got {round_number:,}")
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         self._round = round_number
         self._membership.changed(now_ms)
 
     def leave(self, now_ms: int) -> None:
         """Say goodbye; the rim drains the outbox once more and closes."""
-        self._now_ms = now_ms
+        now_ms = self._time(now_ms)
         self._left = True
         self._membership.leave()
 
@@ -252,6 +289,14 @@ class Node:
         """Everything held, own items included, by name."""
         return tuple(log.items[seq] for log in self._logs for seq in sorted(log.items))
 
+    def forks(self) -> tuple[Fork, ...]:
+        """Proofs of equivocation that are held, by origin."""
+        return self._logs.proofs.all()
+
+    def root(self) -> bytes:
+        """The hash over all that is held: equal at nodes that hold the same."""
+        return self._logs.root()
+
     def addresses(self) -> tuple[str, ...]:
         """Learned addresses, to be remembered over restarts as further seeds."""
         return self._membership.book.addresses()
@@ -263,6 +308,18 @@ class Node:
         )
 
     # ---- inside --------------------------------------------------------------------------
+
+    def _time(self, now_ms: int) -> int:
+        """The core's own time, which never runs backwards; called first by whatever is told it.
+        Where it is much later than the last tick asked for, this node stood still."""
+        now_ms = self._clock.inside(now_ms)
+        self._stirred = True
+        late_ms = now_ms - self._due_ms
+        if late_ms >= self._config.late_ms and self._due_ms:
+            self._membership.liveness.was_late(late_ms)
+            self._due_ms = now_ms
+        self._now_ms = now_ms
+        return now_ms
 
     def _unannounced(self, now_ms: int, link: Link, message: Message) -> Connection | None:
         """A message on a link of which the transport said nothing, or that was given up when its
@@ -296,13 +353,19 @@ class Node:
         members, sharing = self._membership, self._sharing
         match message:
             case Ping():
-                members.on_ping(now_ms, connection, peer, message)
+                members.liveness.on_ping(now_ms, connection, peer, message)
             case Pong():
-                members.on_pong(now_ms, peer, message)
+                members.liveness.on_pong(now_ms, peer, message)
             case Status():
                 members.on_status(now_ms, peer, message)
             case Peers():
-                members.on_peers(now_ms, message)
+                members.on_peers(now_ms, peer, message)
+            case Probe():
+                members.liveness.on_probe(now_ms, peer, message)
+            case Vouch():
+                members.liveness.on_vouch(now_ms, message)
+            case Suspect():
+                members.liveness.on_suspect(now_ms, peer, message)
             case _ if not members.shares(peer):
                 raise RemoteError(f"{type(message).__name__}: its sender works on another task")
             case Items():
@@ -315,6 +378,16 @@ class Node:
                 sharing.on_pull(now_ms, peer, message)
             case Absent():
                 sharing.on_absent(now_ms, peer, message)
+            case Digest():
+                sharing.on_digest(now_ms, peer, message)
+            case Tree():
+                sharing.on_tree(now_ms, peer, message)
+            case Variants():
+                sharing.on_variants(now_ms, peer, message)
+            case Proof():
+                sharing.on_proof(now_ms, peer, message)
+            case Accuse():
+                sharing.on_accuse(now_ms, peer, message)
 
     def _progress(self) -> Progress:
         return Progress(self._own_log.epoch, self._round, self._logs.held, self._logs.root())

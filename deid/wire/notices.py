@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from deid.wire.events import Equivocation, Event, ItemReceived, ItemsExpired, OwnLogBehind
+from deid.wire.events import (
+    ClaimAccused,
+    Equivocation,
+    Event,
+    ItemReceived,
+    ItemsExpired,
+    OwnLogBehind,
+)
 
-_MUST_ARRIVE = (ItemReceived, ItemsExpired, OwnLogBehind, Equivocation)
+_MUST_ARRIVE = (ItemReceived, ItemsExpired, OwnLogBehind, Equivocation, ClaimAccused)
 
 
 @dataclass(slots=True)

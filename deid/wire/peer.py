@@ -35,6 +35,10 @@ class Peer:
 
     progress: its last word about itself. linked: key prefixes of its live neighbours, None before
     it told. compared: it was compared with since its link came up.
+    probed_ms: since when a ping is unanswered; retry_ms: when the next goes out. vouched_ms: when
+    another peer last said that it is alive. silent: alive by the word of others only. deaf: it
+    said that it does not hear this node. accusers: who else suspects its present incarnation.
+    eager: payloads go to it along the tree.
     """
 
     signed: SignedRecord
@@ -47,6 +51,14 @@ class Peer:
     ping_nonce: int | None = None
     ping_sent_ms: int = 0
     ping_due_ms: int = 0
+    progress_ms: int = 0
+    probed_ms: int | None = None
+    retry_ms: int = 0
+    vouched_ms: int = -1
+    silent: bool = False
+    deaf: bool = False
+    accusers: set[bytes] = field(default_factory=set)
+    eager: bool = False
     answered_ms: int | None = None
     compared: bool = False
     sent: int = 0
@@ -61,23 +73,31 @@ class Peer:
 
     @property
     def reachable(self) -> bool:
-        """Whether it makes sense to send to it: alive, and it accepted this node."""
-        return self.state is PeerState.ALIVE and any(each.accepted for each in self.connections)
+        """Whether it makes sense to send to it: it is heard, and it accepted this node."""
+        if self.state is not PeerState.ALIVE or self.silent or self.deaf:
+            return False
+        return any(each.accepted for each in self.connections)
 
-    def best(self, now_ms: int, fresh_ms: int, own: bytes) -> Connection | None:
+    @property
+    def dialled(self) -> bool:
+        """Whether this node chose it: a link to it was dialled from here."""
+        return any(each.dialled is not None for each in self.connections)
+
+    def best(self, fresh_ms: int, own: bytes) -> Connection | None:
         """The connection to send on: the same at both ends while both hear all of them.
 
-        Those that accepted this node and were heard within ``fresh_ms`` come first, then those
-        that the smaller key dialled, then the oldest.
+        Those that accepted this node and were heard within ``fresh_ms`` of the last sign of life
+        come first, then those that the smaller key dialled, then the oldest.
         """
-        if not self.connections:
-            return None
+        if len(self.connections) < 2:
+            return self.connections[0] if self.connections else None
+        newest_ms = max(each.heard_ms for each in self.connections)
         smaller_is_own = own < self.key
         return min(
             self.connections,
             key=lambda each: (
                 not each.accepted,
-                now_ms - each.heard_ms > fresh_ms,
+                newest_ms - each.heard_ms > fresh_ms,
                 (each.dialled is not None) != smaller_is_own,
                 each.ordinal,
             ),

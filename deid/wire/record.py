@@ -76,10 +76,12 @@ def verified_record(signed: SignedRecord, verify: Verify) -> SignedRecord:
     return signed
 
 
-def answer(opened: Open, record: SignedRecord, session: bytes, keys: KeyPair) -> Hello:
+def answer(
+    opened: Open, record: SignedRecord, session: bytes, keys: KeyPair, *, links: int = 0
+) -> Hello:
     """The hello that proves to the sender of ``opened`` who is at this end of the link."""
     proof = keys.sign(_proven(opened.nonce, opened.key, session, record.raw))
-    return Hello(session, record.raw, proof)
+    return Hello(session, record.raw, proof, min(links, VERSION_MAX))
 
 
 def verified_hello(

@@ -37,6 +37,11 @@ class SeqSet:
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in self.ranges)
 
+    def __iter__(self) -> Iterator[int]:
+        """The numbers, ascending; lazy, as is :meth:`descending`."""
+        for first, last in self.ranges:
+            yield from range(first, last + 1)
+
     def __bool__(self) -> bool:
         return bool(self.ranges)
 

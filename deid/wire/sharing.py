@@ -9,42 +9,44 @@ from itertools import pairwise
 from deid.errors import RemoteError
 from deid.search.evaluation import Evaluation
 from deid.search.streams import Stream
+from deid.wire.accusations import Accusations
 from deid.wire.codec import Tally
+from deid.wire.comparing import Comparing
 from deid.wire.config import NodeConfig
 from deid.wire.events import (
-    Equivocation,
     InputRefused,
     ItemReceived,
     ItemsExpired,
     OriginRefused,
     OwnLogBehind,
 )
+from deid.wire.forks import Forks
 from deid.wire.item import ItemName, SignedItem, parse_item, verified
 from deid.wire.keys import Verify
 from deid.wire.log import Logs, Verdict
 from deid.wire.membership import Membership
 from deid.wire.messages import (
     ITEMS_MAX,
-    LOGS_MAX,
-    PREFIX_BYTES,
     Absent,
+    Accuse,
     Compare,
+    Digest,
     Have,
     Items,
     LogSeqs,
+    Proof,
     Pull,
-    encode,
+    Tree,
+    Variants,
 )
 from deid.wire.notices import Notices
 from deid.wire.own import OwnLog
 from deid.wire.peer import Connection, Peer
+from deid.wire.proof import Fork
 from deid.wire.repair import Repair
-from deid.wire.seqset import SeqSet
+from deid.wire.spread import Spread, pages
 
 PULL_NAMES_MAX = 1_024  # in one pull; sixteen times what a window asks
-_COMPARE_NUMBERS_MAX = (
-    32_768  # of the flat lists in one compare; at most 9 bytes each, so under 300 KiB
-)
 
 
 class Sharing:
@@ -73,9 +75,23 @@ class Sharing:
         self._notices = notices
         self._stream = stream
         self._verify = verify
-        self._compare_ms = 0
-        self._proven: dict[bytes, ItemName] = {}  # equivocating origin -> where it was caught
+        self._spread = Spread(config, membership, self._batches)
+        self._repeated: list[ItemName] = []  # what the message at hand brought in vain
         self.repair = Repair(config)
+        self._forks = Forks(
+            config,
+            logs,
+            membership,
+            notices,
+            stream,
+            verify,
+            check=self._check,
+            take=self._judge,
+            batches=self._batches,
+            partners=self._partners,
+        )
+        self.comparing = Comparing(config, own, logs, membership, stream, self._forks, self._spread)
+        self._accusations = Accusations(config, own, logs, membership, notices)
 
     # ---- own items -----------------------------------------------------------------------
 
@@ -91,12 +107,7 @@ class Sharing:
                 self._tell_no_room(signed.name)
         if not released:
             return
-        batches = [encode(Items(tuple(batch))) for batch in self._batches(released)]
-        for peer in self._partners():
-            if all(self._membership.send_bytes(now_ms, peer, b, bulk=True) for b in batches):
-                peer.sent += len(released)
-            else:
-                self._tell_names(now_ms, peer, [signed.name for signed in released])
+        self._spread.release(now_ms, released)
 
     # ---- messages ------------------------------------------------------------------------
 
@@ -104,6 +115,8 @@ class Sharing:
         """Judge each raw item by itself; :class:`RemoteError` where all of them are refused."""
         taken: list[SignedItem] = []
         refusals: list[RemoteError] = []
+        answers, announced = self.repair.answers, self.repair.announced
+        self._repeated.clear()
         for raw in message.raws:
             try:
                 signed = self._take(now_ms, peer, raw)
@@ -117,23 +130,48 @@ class Sharing:
         for refusal in refusals:
             self._notices.counters.refused += 1
             self._notices.tell(InputRefused(connection.link, peer.key, refusal.message))
+        if self.repair.answers == answers:
+            self._spread.pushed(peer, taken, self._repeated)
+        elif self.repair.announced > announced and taken:
+            self._spread.pulled(peer)
         if taken:
-            self._relay(now_ms, peer, taken)
+            self._spread.relay(now_ms, peer, taken)
         self.pull(now_ms)
+
+    def on_proof(self, now_ms: int, peer: Peer, message: Proof) -> None:
+        taken = self._forks.on_proof(now_ms, peer, message)
+        if taken:
+            self._spread.relay(now_ms, peer, taken)
+        self.pull(now_ms)
+
+    def on_variants(self, now_ms: int, peer: Peer, message: Variants) -> None:
+        self._forks.on_variants(now_ms, peer, message)
+
+    def on_accuse(self, now_ms: int, peer: Peer, message: Accuse) -> None:
+        self._accusations.on_accuse(now_ms, peer, message)
+
+    def judged(self, now_ms: int, signed: SignedItem, *, holds: bool) -> None:
+        """The rim ran the claim of ``signed`` again."""
+        self._accusations.judged(now_ms, signed, holds=holds, partners=self._partners())
 
     def on_have(self, now_ms: int, peer: Peer, message: Have) -> None:
         _check_order(message.logs)
-        self._learn(now_ms, peer, message.logs, grace_ms=0)
+        grace_ms = self._config.graft_ms if self._spread.sparse else 0
+        self._learn(now_ms, peer, message.logs, grace_ms=grace_ms, announced=True)
         self.pull(now_ms)
+
+    def on_tree(self, now_ms: int, peer: Peer, message: Tree) -> None:
+        self._spread.on_tree(peer, message)
+
+    def on_digest(self, now_ms: int, peer: Peer, message: Digest) -> None:
+        self.comparing.on_digest(now_ms, peer, message)
 
     def on_compare(self, now_ms: int, peer: Peer, message: Compare) -> None:
         _check_order(message.logs)
-        self._learn(now_ms, peer, message.logs, grace_ms=self._config.pull_grace_ms)
-        peer.compared = True
-        due_ms = 0 if peer.answered_ms is None else peer.answered_ms + self._config.answer_ms
-        if message.ask and (peer.answered_ms is None or now_ms >= due_ms):
-            peer.answered_ms = now_ms
-            self._tell_all(now_ms, peer, ask=False)
+        sparse = self._spread.sparse
+        grace_ms = self._config.graft_ms if sparse else self._config.pull_grace_ms
+        self._learn(now_ms, peer, message.logs, grace_ms=grace_ms)
+        self.comparing.on_compare(now_ms, peer, message)
         self.pull(now_ms)
 
     def on_pull(self, now_ms: int, peer: Peer, message: Pull) -> None:
@@ -167,26 +205,26 @@ class Sharing:
     # ---- repair --------------------------------------------------------------------------
 
     def met(self, now_ms: int, peer: Peer) -> None:
-        """``peer`` told its progress: compare at once where this is the first time on this link.
-        One side begins, the smaller key; the other answers."""
+        """``peer`` told its progress, maybe for the first time on this link."""
         if peer.compared or peer.progress is None or not self._membership.shares(peer):
             return
-        if peer.progress.root != self._logs.root() and self._own < peer.key:
-            self._tell_all(now_ms, peer, ask=True)
+        self.comparing.met(now_ms, peer)
+        self._accusations.greet(now_ms, peer)
         peer.compared = True
 
     def tick(self, now_ms: int) -> None:
         self.repair.time_out(now_ms)
-        if now_ms >= self._compare_ms:
-            period = self._config.compare_ms
-            self._compare_ms = now_ms + period * 3 // 4 + self._stream.below(period // 2 + 1)
+        self._spread.tick(now_ms)
+        if self.comparing.tick(now_ms):
             self.repair.keep_sources(self._membership.is_member)
-            self._compare(now_ms)
         self.pull(now_ms)
 
     def next_due_ms(self, now_ms: int) -> int:
-        due_ms = self.repair.next_due_ms(now_ms)
-        return self._compare_ms if due_ms is None else min(self._compare_ms, due_ms)
+        due = [self.comparing.due_ms]
+        for optional in (self.repair.next_due_ms(now_ms), self._spread.next_due_ms()):
+            if optional is not None:
+                due.append(optional)
+        return min(due)
 
     def pull(self, now_ms: int) -> None:
         """Ask for what is missing, as far as the windows allow."""
@@ -202,20 +240,34 @@ class Sharing:
         """The item, if it is new here and stays."""
         tally = Tally()
         signed = parse_item(raw, tally=tally)
-        item, name = signed.item, signed.name
-        if item.task_hash != self._task_hash:
-            raise RemoteError(f"item {name}: it belongs to another task")
-        verdict = self._logs.judge(name, signed.body_hash)
+        self._check_task(signed)
+        verdict = self._logs.judge(signed.name, signed.body_hash)
         if verdict in (Verdict.HELD, Verdict.EXPIRED, Verdict.OVER_QUOTA):
             self._notices.counters.duplicates += 1
-            self.repair.done(now_ms, name, peer.key)
+            self._repeated.append(signed.name)
+            self.repair.done(now_ms, signed.name, peer.key)
             return None
-        try:
-            self._cell_of(item.claim)
-        except ValueError as error:
-            raise RemoteError(f"item {name}: its claim has no cell: {error}") from None
+        self._check(signed)
         verified(signed, self._verify)
         self._notices.counters.unknown_fields += tally.unknown_fields
+        return self._judge(now_ms, peer, signed)
+
+    def _check_task(self, signed: SignedItem) -> None:
+        if signed.item.task_hash != self._task_hash:
+            raise RemoteError(f"item {signed.name}: it belongs to another task")
+
+    def _check(self, signed: SignedItem) -> None:
+        """Whether an item may be held here at all; :class:`RemoteError` says why not."""
+        self._check_task(signed)
+        try:
+            self._cell_of(signed.item.claim)
+        except ValueError as error:
+            raise RemoteError(f"item {signed.name}: its claim has no cell: {error}") from None
+
+    def _judge(self, now_ms: int, peer: Peer, signed: SignedItem) -> SignedItem | None:
+        """Take a checked and verified item; itself, if it is new here and stays."""
+        name = signed.name
+        verdict = self._logs.judge(name, signed.body_hash)
         if verdict is Verdict.NEW and not self._is_own(name):
             return signed if self._keep(now_ms, peer, signed) else None
         self.repair.done(now_ms, name, peer.key)
@@ -223,8 +275,8 @@ class Sharing:
             self._met_own(signed)
         elif verdict is Verdict.NO_ROOM:
             self._tell_no_room(name)
-        else:
-            self._caught(signed)
+        elif verdict is Verdict.CONFLICT:
+            return self._settle(now_ms, signed)
         return None
 
     def _is_own(self, name: ItemName) -> bool:
@@ -261,72 +313,52 @@ class Sharing:
             self._own_log.behind = True
             self._notices.tell(OwnLogBehind(name.epoch, name.seq))
 
-    def _caught(self, signed: SignedItem) -> None:
-        held = self._logs.get(signed.name)
-        if held is not None and signed.name.origin not in self._proven:
-            self._proven[signed.name.origin] = signed.name  # one proof an origin; <= origins_max
-            self._notices.tell(Equivocation(signed.name, held.raw, signed.raw))
+    def _settle(self, now_ms: int, signed: SignedItem) -> SignedItem | None:
+        """Of two items of one name that with the smaller body hash stays: itself, if it does."""
+        name = signed.name
+        held = self._logs.get(name)
+        assert held is not None, "a conflict is one with what is held"
+        self._forks.caught(now_ms, None, Fork.of(held, signed))
+        if held.body_hash < signed.body_hash:
+            return None
+        log = self._logs.log(name.origin, name.epoch)
+        backfill = log is not None and name.seq <= log.met
+        added = self._logs.replace(signed)
+        self._notices.counters.items_taken += 1
+        if added.kept:
+            self._notices.tell(ItemReceived(signed, now_ms, backfill))
+        self._expire(added.dropped)
+        return signed if added.kept else None
 
     def _expire(self, names: Iterable[ItemName]) -> None:
         gone = tuple(names)
         if gone:
             self._notices.tell(ItemsExpired(gone))
 
-    def _relay(self, now_ms: int, source: Peer, taken: list[SignedItem]) -> None:
-        """Announce items to peers that their origins do not reach, by those peers' own word."""
-        for peer in self._partners():
-            if peer is source or peer.linked is None:
-                continue
-            names = [
-                signed.name
-                for signed in taken
-                if signed.item.origin != peer.key
-                and signed.item.origin[:PREFIX_BYTES] not in peer.linked
-            ]
-            if names:
-                self._tell_names(now_ms, peer, names)
-
-    def _learn(self, now_ms: int, peer: Peer, logs: Sequence[LogSeqs], *, grace_ms: int) -> None:
+    def _learn(
+        self,
+        now_ms: int,
+        peer: Peer,
+        logs: Sequence[LogSeqs],
+        *,
+        grace_ms: int,
+        announced: bool = False,
+    ) -> None:
+        """Want what is missing of ``logs``, which ``peer`` holds. Of a log that is new here nothing
+        can be on its way, but for what travels along the tree."""
         for entry in logs:
             unknown = self._logs.log(entry.origin, entry.epoch) is None
-            due_ms = now_ms if unknown else now_ms + grace_ms
+            due_ms = now_ms if unknown and not self._spread.sparse else now_ms + grace_ms
+            backfill = unknown and not announced
             for seq in self._logs.wanted(entry, self._config.wants_per_peer_max):
                 name = ItemName(entry.origin, entry.epoch, seq)
-                if not self.repair.learn(due_ms, name, peer.key, backfill=unknown):
+                if not self.repair.learn(
+                    due_ms, name, peer.key, backfill=backfill, announced=announced
+                ):
                     return
 
-    def _compare(self, now_ms: int) -> None:
-        """Compare with a random peer among those that said to hold something else."""
-        root = self._logs.root()
-        others = [
-            peer
-            for peer in self._partners()
-            if peer.progress is not None and peer.progress.root != root
-        ]
-        if others:
-            self._tell_all(now_ms, self._stream.choice(others), ask=True)
-
-    def _tell_all(self, now_ms: int, peer: Peer, *, ask: bool) -> None:
-        told: list[list[LogSeqs]] = [[]]
-        numbers = 0
-        for entry in self._logs.entries():
-            numbers += 2 * len(entry.seqs.ranges)
-            if len(told[-1]) == LOGS_MAX or numbers > _COMPARE_NUMBERS_MAX:
-                told.append([])
-                numbers = 2 * len(entry.seqs.ranges)
-            told[-1].append(entry)
-        for page in told:
-            last = page is told[-1]
-            self._membership.send(now_ms, peer, Compare(ask and last, tuple(page)))
-
-    def _tell_names(self, now_ms: int, peer: Peer, names: list[ItemName]) -> None:
-        for page in pages(names):
-            self._membership.send(now_ms, peer, Have(page))
-
     def _partners(self) -> list[Peer]:
-        """Peers to which items go, in a fixed order."""
-        members = self._membership
-        return [peer for peer in members.all() if peer.reachable and members.shares(peer)]
+        return self._spread.partners()
 
     def _usable(self, key: bytes) -> bool:
         peer = self._membership.get(key)
@@ -352,12 +384,3 @@ def _check_order(logs: Sequence[LogSeqs]) -> None:
     names = [(entry.origin, entry.epoch) for entry in logs]
     if any(one >= two for one, two in pairwise(names)):
         raise RemoteError("logs: expected each once, in ascending order")
-
-
-def pages(names: Iterable[ItemName]) -> list[tuple[LogSeqs, ...]]:
-    """``names`` by log, in order, in pages that fit one message each."""
-    logs: dict[tuple[bytes, int], list[int]] = {}
-    for name in names:
-        logs.setdefault((name.origin, name.epoch), []).append(name.seq)
-    told = [LogSeqs(*log, SeqSet.of(seqs)) for log, seqs in sorted(logs.items())]
-    return [tuple(told[at : at + LOGS_MAX]) for at in range(0, len(told), LOGS_MAX)]

@@ -54,7 +54,7 @@ class Checker:
         figures = [
             ("bytes of one origin", max(sizes.values(), default=0), config.quota_bytes),
             ("origins", len(sizes), config.origins_max + 1),
-            ("members", len(core._membership.members()), config.peers_max),
+            ("members", len(core._membership.roster.members()), config.peers_max),
             ("wants", len(core._sharing.repair), config.wants_max),
             ("records", len(core._membership.directory), config.addresses_max),
         ]

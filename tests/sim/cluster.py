@@ -106,6 +106,7 @@ class SimNode:
         self.tick_at = -1
         self.malicious = False
         self.flooded = 0
+        self.keeps_events = True
         self.gone = False  # left or died for good: nothing is asked of it any more
         # Histories, which no crash erases:
         self.handed: list[SignedItem] = []  # given to the search in this run
@@ -221,7 +222,8 @@ class SimNode:
             self.tick()
 
     def _take(self, event: Event) -> None:
-        self.events.append(event)
+        if self.keeps_events:
+            self.events.append(event)
         match event:
             case ItemReceived():
                 self.disk.items[event.signed.name] = event.signed.raw

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deid.wire import sharing
+from deid.wire.comparing import Comparing
 from deid.wire.events import ItemReceived, PeerStatus
 from deid.wire.gather import Mailbox, Snapshot
 from deid.wire.item import ItemName, SignedItem
@@ -16,7 +17,6 @@ from deid.wire.node import Draft, Node
 from deid.wire.own import OwnLog
 from deid.wire.repair import Repair
 from deid.wire.seqset import SeqSet
-from deid.wire.sharing import Sharing
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _no_drop(logs: Logs, origin: bytes) -> list[ItemName]:
 MUTATIONS = (
     Mutation("signatures are not checked", sharing, "verified", _unchecked, "authentic"),
     Mutation("pulls are never tried again", Repair, "time_out", _nothing, "complete"),
-    Mutation("nothing is ever compared", Sharing, "_tell_all", _nothing, "complete"),
+    Mutation("nothing is ever compared", Comparing, "tell", _nothing, "complete"),
     Mutation("items are sent before durable", Node, "publish", _publish_and_send, "durable"),
     Mutation("a restart uses a name again", OwnLog, "_next_seq", _last_name_again, "authentic"),
     Mutation("the best of a cell expires", "deid.wire.own", "choose_live", _no_champions,

@@ -11,6 +11,7 @@ from typing import Any
 
 from deid.search.evaluation import Evaluation
 from deid.search.streams import Stream
+from deid.wire.clock import Clock
 from deid.wire.config import NodeConfig
 from deid.wire.events import Event
 from deid.wire.item import Item, SignedItem, Usage, sign
@@ -155,12 +156,15 @@ def inject(pair: Pair, near: int, message: Message, name: str = "a") -> None:
     pair.settle()
 
 
+_UNTOLD = {"_now_ms", "_stirred"}  # the time, and whether a tick looks around early
+
+
 def picture(thing: Any, seen: frozenset[int] = frozenset()) -> Any:
     """All state reachable from ``thing`` as plain values, but for notices, counters and the time:
     equal pictures mean that nothing changed."""
     if isinstance(thing, (int, str, bytes, type(None), Enum)) or callable(thing):
         return thing
-    if isinstance(thing, Notices) or id(thing) in seen:
+    if isinstance(thing, Notices | Clock) or id(thing) in seen:
         return "…"
     seen |= {id(thing)}
     if isinstance(thing, dict):
@@ -171,4 +175,4 @@ def picture(thing: Any, seen: frozenset[int] = frozenset()) -> Any:
         return sorted(repr(each) for each in thing)
     names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
     names += list(getattr(thing, "__dict__", ()))
-    return [(name, picture(getattr(thing, name), seen)) for name in names if name != "_now_ms"]
+    return [(name, picture(getattr(thing, name), seen)) for name in names if name not in _UNTOLD]

@@ -10,8 +10,10 @@ from deid.errors import RemoteError
 from deid.wire.item import open_item
 from deid.wire.messages import (
     Absent,
+    Accuse,
     Bye,
     Compare,
+    Digest,
     Have,
     Hello,
     Items,
@@ -21,15 +23,23 @@ from deid.wire.messages import (
     Peers,
     Ping,
     Pong,
+    Probe,
     Progress,
+    Proof,
     Pull,
     Reason,
     Refuse,
     Status,
+    Suspect,
+    Tree,
+    Variants,
+    Vouch,
     encode,
 )
 from deid.wire.record import parse_record
 from deid.wire.seqset import SEQ_MAX, SeqSet
+
+CODES = (b"one", b"two")  # two items under each name: equivocation
 
 key = st.sampled_from([keys(number).public for number in range(1, 6)]) | st.binary(
     min_size=32, max_size=32
@@ -48,11 +58,21 @@ number = st.integers(0, (1 << 63) - 1)
 progress = st.builds(
     Progress, epoch, st.integers(0, (1 << 32) - 1), number, st.binary(min_size=32, max_size=32)
 )
+ITEMS = [
+    signed(seq, key=by, code=code) for seq in range(1, 10) for by in range(1, 6) for code in CODES
+]
 raw = (
-    st.builds(lambda seq, by: signed(seq, key=by).raw, st.integers(1, 9), st.integers(1, 5))
+    st.sampled_from([each.raw for each in ITEMS])
     | st.binary(min_size=1, max_size=100)
     | st.builds(lambda at: signed(1).raw[:at], st.integers(1, 300))
 )
+
+
+def variants(count: int, byte: int) -> Variants:
+    bodies = bytes([byte]) * 16 * count
+    return Variants(keys(2).public, EPOCH, SeqSet(((1, count),)), bodies)
+
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Open,
@@ -67,6 +87,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.binary(min_size=8, max_size=8),
         st.binary(min_size=1, max_size=200),
         st.binary(min_size=64, max_size=64),
+        st.integers(0, 255),
     ),
     st.builds(Refuse, st.sampled_from(list(Reason)), st.just("no")),
     st.builds(Bye),
@@ -76,9 +97,26 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Peers, st.lists(st.binary(min_size=1, max_size=200), max_size=3).map(tuple)),
     st.builds(Items, st.lists(raw, max_size=3).map(tuple)),
     st.builds(Have, logs),
-    st.builds(Compare, st.booleans(), logs),
+    st.builds(
+        Compare,
+        st.booleans(),
+        logs,
+        st.lists(st.binary(min_size=16, max_size=16), max_size=4).map(tuple),
+        st.lists(key, max_size=3).map(tuple),
+        st.binary(min_size=8, max_size=8),
+    ),
     st.builds(Pull, logs),
     st.builds(Absent, logs),
+    st.builds(Variants, key, epoch, seqs, st.binary(max_size=200)),
+    st.builds(variants, st.integers(1, 3), st.integers(0, 255)),
+    st.builds(Proof, raw, raw),
+    st.builds(Accuse, key, epoch, st.integers(1, 9), st.binary(min_size=32, max_size=32)),
+    st.builds(Digest, st.binary(min_size=512, max_size=512)),
+    st.builds(Probe, key),
+    st.builds(Vouch, key),
+    st.builds(Suspect, key, number),
+    st.builds(Tree, st.booleans()),
+    st.builds(lambda each: Accuse(*each.name, each.body_hash), st.sampled_from(ITEMS)),
 )
 
 

@@ -147,3 +147,28 @@ def test_an_empty_mailbox_answers_at_once() -> None:
 
     assert snapshot.arrivals == ()
     assert (snapshot.report.fresh, snapshot.report.late) == (0, 0)
+
+
+def test_an_item_takes_the_place_of_another_of_its_name() -> None:
+    mailbox = Mailbox()
+    mailbox.put(received(signed(1)))
+    other = signed(1, code=b"other")
+    taken = mailbox.put(received(other))
+
+    assert taken
+    assert [a.signed for a in mailbox.take(200, 1).arrivals] == [other]
+
+
+def test_items_of_an_origin_in_quarantine_are_not_handed_out_nor_stand_before_others() -> None:
+    mailbox = Mailbox()
+    mine, copy = signed(1, key=2), signed(1, key=3)
+    assert mine.item.content_hash == copy.item.content_hash
+    mailbox.put(received(copy))
+    mailbox.put(received(signed(2, key=3)))
+    mailbox.quarantine(keys(3).public)
+    mailbox.put(received(signed(3, key=3)))
+    mailbox.put(received(mine))
+    snapshot = mailbox.take(200, 1)
+
+    assert [a.signed for a in snapshot.arrivals] == [mine]
+    assert snapshot.report.expired == snapshot.report.duplicates == 0

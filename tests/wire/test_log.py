@@ -14,6 +14,7 @@ from deid.wire.config import NodeConfig
 from deid.wire.item import ItemName, SignedItem
 from deid.wire.log import Logs, Verdict
 from deid.wire.messages import LogSeqs
+from deid.wire.proof import Fork
 from deid.wire.seqset import SEQ_MAX, SeqSet
 
 OWN = keys(9).public
@@ -75,24 +76,68 @@ def test_any_order_of_arrival_ends_in_the_same_log(order: list[SignedItem]) -> N
     assert straight.root() == mixed.root()
 
 
-def test_the_root_tells_sets_of_names_apart_and_nothing_else() -> None:
-    one, two, three = logs(), logs(), logs()
+def test_the_root_tells_sets_of_items_apart_and_nothing_else() -> None:
+    one, two, three, four = logs(), logs(), logs(), logs()
     take(one, signed(1), signed(2), signed(1, key=2))
     take(two, signed(1, key=2), signed(2), signed(1))
     take(three, signed(1), signed(2), signed(1, key=3))
+    take(four, signed(1), signed(2, code=b"other"), signed(1, key=2))
 
-    assert one.root() == two.root() != three.root()
-    assert logs().root() != one.root()
+    assert one.root() == two.root()
+    assert len({table.root() for table in (logs(), one, three, four)}) == 4
 
 
-def test_a_second_item_of_one_name_is_a_conflict_and_the_first_stays() -> None:
+def test_the_root_tells_whether_an_origin_is_proven_to_equivocate_not_by_which_items() -> None:
+    one, two, none = logs(), logs(), logs()
+    for table in (one, two, none):
+        take(table, signed(1), signed(2))
+    one.prove(Fork.of(signed(1), signed(1, code=b"other")))
+    two.prove(Fork.of(signed(2), signed(2, code=b"other")))
+
+    assert one.root() == two.root() != none.root()
+    assert not one.prove(Fork.of(signed(2), signed(2, code=b"other")))
+
+
+def test_a_second_item_of_one_name_is_a_conflict_and_can_take_its_place() -> None:
     table = logs()
-    take(table, signed(1))
-    other = signed(1, code=b"other")
+    take(table, signed(1), signed(2))
+    other = signed(1, code=b"other, and longer")
 
     assert table.judge(other.name, other.body_hash) is Verdict.CONFLICT
     take(table, other)
     assert table.get(other.name) == signed(1)
+    added = table.replace(other)
+    assert (added.kept, added.dropped) == (True, ())
+    assert table.get(other.name) == other
+    assert table.bytes_of(keys(1).public) == len(other.raw) + len(signed(2).raw)
+    assert table.held == 2
+
+
+def test_a_newest_item_that_is_replaced_takes_its_live_set_along() -> None:
+    table = logs()
+    take(table, signed(1), signed(2), signed(3))
+    added = table.replace(signed(3, code=b"other", live=SeqSet(((2, 3),))))
+
+    assert added.dropped == (signed(1).name,)
+    assert held(table) == [2, 3]
+    assert table.held == 2
+    assert table.bytes_of(keys(1).public) == sum(
+        len(log.items[seq].raw) for log in table for seq in log.items
+    )
+
+
+def test_a_log_differs_where_a_name_has_two_items_or_what_is_held_cannot_be_had() -> None:
+    table, other = logs(), logs()
+    take(table, *(signed(seq) for seq in (1, 2, 3, 4)))
+    take(other, signed(1), signed(2, code=b"other"), signed(3))
+    log, theirs = table.log(keys(1).public, EPOCH), other.log(keys(1).public, EPOCH)
+    assert log is not None and theirs is not None
+
+    assert not log.differs(log.seqs, log.digest[:16])
+    assert log.differs(theirs.seqs, theirs.digest[:16])
+    assert not log.differs(SeqSet(((1, 1), (3, 3))), theirs.digest_of(SeqSet(((1, 1), (3, 3)))))
+    assert not log.differs(SeqSet(((1, 5),)), b"?" * 16)  # the peer is ahead: pull first
+    assert theirs.differs(SeqSet(((1, 1), (3, 3))), b"?" * 16)
 
 
 def test_one_origin_more_than_the_most_has_no_room_but_the_own_always() -> None:

@@ -14,8 +14,10 @@ from deid.errors import LocalError, RemoteError
 from deid.wire.messages import (
     DECLARATIONS,
     Absent,
+    Accuse,
     Bye,
     Compare,
+    Digest,
     Have,
     Hello,
     Items,
@@ -25,11 +27,17 @@ from deid.wire.messages import (
     Peers,
     Ping,
     Pong,
+    Probe,
     Progress,
+    Proof,
     Pull,
     Reason,
     Refuse,
     Status,
+    Suspect,
+    Tree,
+    Variants,
+    Vouch,
     decode,
     encode,
     message_table,
@@ -47,8 +55,8 @@ _LOGS = "91" + "93" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "94000201
 GOLDEN: list[tuple[Message, str]] = [
     (Open(1, 0, b"s" * 8, b"k" * 32, b"n" * 16),
      "96010100" + "c408" + "73" * 8 + "c420" + "6b" * 32 + "c410" + "6e" * 16),
-    (Hello(b"s" * 8, b"rec", b"p" * 64),
-     "9402" + "c408" + "73" * 8 + "c403726563" + "c440" + "70" * 64),
+    (Hello(b"s" * 8, b"rec", b"p" * 64, 5),
+     "9502" + "c408" + "73" * 8 + "c403726563" + "c440" + "70" * 64 + "05"),
     (Refuse(Reason.FULL, "no"), "930302a26e6f"),
     (Bye(), "9104"),
     (Ping(9, PROGRESS), "930509" + _PROGRESS),
@@ -57,9 +65,20 @@ GOLDEN: list[tuple[Message, str]] = [
     (Peers((b"rec",)), "920891c403726563"),
     (Items((b"raw", b"two")), "920992c403726177c40374776f"),
     (Have(LOGS), "920a" + _LOGS),
-    (Compare(True, LOGS), "930bc3" + _LOGS),
+    (Compare(True, LOGS, (b"d" * 16,), (b"f" * 32,), b"\0" * 7 + b"\x05"),
+     "960bc3" + _LOGS + "91c410" + "64" * 16 + "91c420" + "66" * 32 + "c408" + "00" * 7 + "05"),
     (Pull(LOGS), "920c" + _LOGS),
     (Absent(LOGS), "920d" + _LOGS),
+    (Variants(b"o" * 32, 2, SeqSet(((1, 3), (6, 6))), b"v" * 64),
+     "950e" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "9400020100" + "c440" + "76" * 64),
+    (Proof(b"one", b"two"), "930fc4036f6e65c40374776f"),
+    (Accuse(b"o" * 32, 2, 6, b"b" * 32),
+     "9510" + "c420" + "6f" * 32 + "c410" + "00" * 15 + "02" + "06" + "c420" + "62" * 32),
+    (Digest(b"h" * 512), "9211c50200" + "68" * 512),
+    (Probe(b"k" * 32), "9212c420" + "6b" * 32),
+    (Vouch(b"k" * 32), "9213c420" + "6b" * 32),
+    (Suspect(b"k" * 32, 3), "9314c420" + "6b" * 32 + "03"),
+    (Tree(False), "9215c2"),
 ]  # fmt: skip
 BY_NAME = [type(message).__name__ for message, _ in GOLDEN]
 
@@ -99,9 +118,10 @@ def test_an_unknown_message_is_no_error() -> None:
 @pytest.mark.parametrize(("message", "expected"), GOLDEN, ids=BY_NAME)
 def test_a_missing_field_is_refused(message: Message, expected: str) -> None:
     fields = msgpack.unpackb(bytes.fromhex(expected))
-    if len(fields) > 1:
+    required = DECLARATIONS[fields[0]].struct.required
+    if required:
         with pytest.raises(RemoteError, match=type(message).__name__):
-            decode(msgpack.packb(fields[:-1]))
+            decode(msgpack.packb(fields[:required]))
 
 
 BROKEN = {
@@ -129,6 +149,15 @@ BROKEN = {
     "gaps of booleans": [12, [[b"o" * 32, b"\0" * 16, [False, False]]]],
     "gaps beyond the numbers": [12, [[b"o" * 32, b"\0" * 16, [1 << 53, 0]]]],
     "too many ranges": [12, [[b"o" * 32, b"\0" * 16, [0, 0] * 1_025]]],
+    "a short digest": [11, True, [], [b"d" * 15], []],
+    "too many digests": [11, True, [], [b"d" * 16] * 513, []],
+    "too many proven origins": [11, True, [], [], [b"k" * 32] * 65],
+    "bodies beyond their most": [14, b"o" * 32, b"\0" * 16, [0, 0], b"v" * (16 * 32_768 + 1)],
+    "bodies as a list": [14, b"o" * 32, b"\0" * 16, [0, 0], [b"v" * 16]],
+    "a proof of one item": [15, b"one", b""],
+    "an item of a proof beyond its most": [15, b"one", b"x" * 65_537],
+    "an accused item without a number": [16, b"o" * 32, b"\0" * 16, 0, b"b" * 32],
+    "an accused item without its body": [16, b"o" * 32, b"\0" * 16, 1, b""],
     "epoch as a number": [12, [[b"o" * 32, 1, [0, 0]]]],
 }
 

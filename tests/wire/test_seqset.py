@@ -18,6 +18,7 @@ def test_a_set_holds_exactly_its_numbers(seqs: set[int]) -> None:
     assert {seq for seq in range(63) if seq in made} == seqs
     assert len(made) == len(seqs)
     assert made.last == max(seqs, default=0)
+    assert list(made) == sorted(seqs)
     assert list(made.descending()) == sorted(seqs, reverse=True)
 
 

@@ -21,12 +21,7 @@ from wire.support import (
 from deid.search.evaluation import Evaluation
 from deid.search.streams import Stream
 from deid.wire.config import NodeConfig
-from deid.wire.events import (
-    Equivocation,
-    InputRefused,
-    ItemReceived,
-    OriginRefused,
-)
+from deid.wire.events import InputRefused, ItemReceived, OriginRefused
 from deid.wire.item import sign
 from deid.wire.messages import (
     Compare,
@@ -173,16 +168,6 @@ def test_a_claim_without_a_cell_is_refused() -> None:
     inject(pair, 0, Items((signed(1, key=5, claim=Evaluation(1, (1, 2), 1)).raw,)))
 
     assert "no cell" in pair.happened(1, InputRefused)[0].reason
-
-
-def test_equivocation_is_proven_once_and_the_first_item_stays() -> None:
-    pair = linked(node(1), node(2))
-    one, two = signed(1, key=5), signed(1, key=5, code=b"other")
-    for each in (one, two, two):
-        inject(pair, 0, Items((each.raw,)))
-
-    assert pair.happened(1, Equivocation) == [Equivocation(one.name, one.raw, two.raw)]
-    assert [each.raw for each in pair.nodes[1].items()] == [one.raw]
 
 
 def test_an_origin_without_room_is_refused_with_a_reason() -> None:
