@@ -1,8 +1,9 @@
-"""What liars cost: ``python tests/daemon/measure_liars.py [seeds]`` prints the table.
+"""What liars cost: ``python tests/daemon/measure_liars.py [seeds]`` prints the tables.
 
 Seven honest nodes search alone, and beside three liars (30 % of ten peers) that publish random
-programs under the best claims there are. The honest nodes make the same number of calls in all
-conditions. The figure is the QD-score of the merged archive that an honest node shows in the end.
+programs, or copies of what honest nodes publish, under the best claims there are. The honest nodes
+make the same number of calls in all conditions. The figure is the QD-score of the merged archive
+that an honest node shows in the end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from daemon.swarm import DOMAIN, REFERENCE, Honest, merged, run_swarm
+from daemon.swarm import DOMAIN, REFERENCE, Copycat, Honest, Liar, merged, run_swarm
 
 from deid.search.archive import Archive, Elite
 from deid.search.metrics import measure
@@ -41,11 +42,16 @@ class Cost:
         return 1 - value / self.alone
 
 
-def cost(seed: int, **changes: object) -> Cost:
-    runs = {
-        checks: run_swarm(HONEST, LIARS, seed, checks=checks, **changes) for checks in (1, None, 0)
-    }
-    alone = run_swarm(HONEST, 0, seed, **changes)
+def cost(seed: int, liar: type[Liar], *, controls: bool = True) -> Cost:
+    """controls: with the runs of all checks and of none; else the figures of one check stand for
+    theirs."""
+    runs: dict[int | None, list[Honest]] = {}
+    runs[1] = run_swarm(HONEST, LIARS, seed, checks=1, liar=liar)
+    for checks in (None, 0):
+        runs[checks] = (
+            run_swarm(HONEST, LIARS, seed, checks=checks, liar=liar) if controls else runs[1]
+        )
+    alone = run_swarm(HONEST, 0, seed)
     honest = {node.key for node in runs[1]}
     shown = merged(each.item for each in runs[1][0].held)
     return Cost(
@@ -78,10 +84,16 @@ def believed(nodes: list[Honest]) -> float:
 
 
 def main(seeds: int) -> None:
+    for liar in (Liar, Copycat):
+        print(f"{liar.__name__}: {HONEST} honest nodes, {LIARS} liars")
+        _table(seeds, liar)
+
+
+def _table(seeds: int, liar: type[Liar]) -> None:
     print("seed  alone  one check       all checks      no check        believed  lies shown")
     found = []
     for seed in range(1, seeds + 1):
-        each = cost(seed)
+        each = cost(seed, liar)
         found.append(each)
         cells = [
             f"{value:6.2f} ({each.loss(value):+6.1%})"

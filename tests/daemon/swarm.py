@@ -191,12 +191,16 @@ class Liar:
         self.operator = ToyOperator(ToyContext(DOMAIN, self.name))
         self.round_number = 0
 
-    def round(self) -> list[SignedItem]:
-        drafts = [self._draft(number) for number in range(self.count)]
+    def round(self, honest: Iterable[SignedItem]) -> list[SignedItem]:
+        """What it publishes beside ``honest``, which it saw first."""
+        drafts = self._drafts(honest)
         self.round_number += 1
         signed = self.core.publish(0, drafts)
         self.core.committed(0, [each.name for each in signed])
         return signed
+
+    def _drafts(self, honest: Iterable[SignedItem]) -> list[Draft]:
+        return [self._draft(number) for number in range(self.count)]
 
     def _draft(self, number: int) -> Draft:
         seed = self.round_number * self.count + number
@@ -211,6 +215,24 @@ class Liar:
             claim=claim_in(cell),
             operator="toy",
         )
+
+
+class Copycat(Liar):
+    """Publishes what honest nodes have just published under false claims, so that their contents
+    come to others in its name, and go with it."""
+
+    def _drafts(self, honest: Iterable[SignedItem]) -> list[Draft]:
+        return [
+            Draft(
+                round=self.round_number,
+                champion=True,
+                code=signed.item.code,
+                source=signed.item.source,
+                claim=claim_in(Stream(self.seed, self.name, "copy", at).below(DOMAIN.grid.cells)),
+                operator="toy",
+            )
+            for at, signed in enumerate(honest)
+        ]
 
 
 def claim_in(cell: int) -> Evaluation:
@@ -229,7 +251,7 @@ def claim_in(cell: int) -> Evaluation:
 
 
 def run_swarm(
-    honest: int,
+    size: int,
     liars: int,
     seed: int,
     *,
@@ -237,13 +259,14 @@ def run_swarm(
     liar: Callable[[str, int], Liar] = Liar,
     **changes: object,
 ) -> list[Honest]:
-    """All rounds of a swarm; the honest nodes at the end."""
-    nodes = [Honest(f"node{at}", seed, checks, dict(changes)) for at in range(honest)]
+    """All rounds of ``size`` honest nodes beside ``liars``; the honest ones at the end."""
+    nodes = [Honest(f"node{at}", seed, checks, dict(changes)) for at in range(size)]
     bad = [liar(f"liar{at}", seed) for at in range(liars)]
     while not all(node.done for node in nodes):
         published: list[tuple[object, list[SignedItem]]] = []
-        published += [(each, each.round()) for each in bad]
         published += [(each, each.round()) for each in nodes if not each.done]
+        honest = [signed for _, signed_items in published for signed in signed_items]
+        published += [(each, each.round(honest)) for each in bad]
         for source, signed_items in published:
             for node in nodes:
                 if node is not source:

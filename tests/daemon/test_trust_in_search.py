@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 from daemon.measure_liars import cost
-from daemon.swarm import DOMAIN, Honest, Liar, merged, run_swarm
+from daemon.swarm import DOMAIN, Copycat, Honest, Liar, merged, run_swarm
 
 from deid.search.records import (
     WARM_UP,
@@ -112,10 +112,11 @@ def test_a_run_with_liars_replays_from_its_records(swarm: list[Honest]) -> None:
         assert [Row.of(each) for each in one.records] == [Row.of(each) for each in two.records]
 
 
-def test_thirty_per_cent_of_liars_cost_at_most_a_tenth() -> None:
+@pytest.mark.parametrize("liar", [Liar, Copycat])
+def test_thirty_per_cent_of_liars_cost_at_most_a_tenth(liar: type[Liar]) -> None:
     losses = []
     for seed in (1, 2):
-        figures = cost(seed)
+        figures = cost(seed, liar, controls=False)
         assert figures.believed > 3 * figures.alone  # they lie enough to matter
         assert figures.shown == 0
         losses.append(figures.loss(figures.one_check))
@@ -127,13 +128,13 @@ def joiner(backfill: Use, late: Use = "use", lag_max: int = 1) -> list[set[bytes
     """What the rounds of a node take in that meets another's whole log in its first round, and
     a fresh elite of a third: by round."""
     old = Liar("old", 1, count=4)
-    log = [signed for _ in range(3) for signed in old.round()]
+    log = [signed for _ in range(3) for signed in old.round(())]
     fresh = Liar("fresh", 1, count=2)
     changes: dict[str, object] = {"backfill": backfill, "late": late, "lag_max": lag_max}
     node = Honest("node", 1, 0, {**changes, "foreign_max": 4, "rounds": 5, "iterations": 4})
     for signed in log:
         node.receive(signed, backfill=True)
-    for signed in fresh.round():
+    for signed in fresh.round(()):
         node.receive(signed)
     while not node.done:
         node.round()
