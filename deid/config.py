@@ -39,7 +39,7 @@ from deid.config_toml import (
 from deid.errors import ConfigError
 from deid.net.addresses import advertised_address, parse_address, parse_listen
 from deid.net.profile import profile_named
-from deid.search.settings import PARTS, SearchSettings
+from deid.search.settings import LAG_MAX, PARTS, USES, SearchSettings, Use
 
 __all__ = [
     "BudgetTable",
@@ -245,12 +245,21 @@ def _search(table: Table) -> SearchTable:
         in_flight=_whole(table, "in_flight", _SEARCH["in_flight"], 1, 64),
         opponents_max=_whole(table, "opponents_max", _SEARCH["opponents_max"], 0, 1_000),
         foreign_max=_whole(table, "foreign_max", _SEARCH["foreign_max"], 0, 10_000),
+        lag_max=_whole(table, "lag_max", _SEARCH["lag_max"], 0, LAG_MAX),
+        late=_use(table, "late"),
+        backfill=_use(table, "backfill"),
         new_parts=new_parts,
         cross_parts=cross_parts,
         n_init=_whole(table, "n_init", _SEARCH["n_init"], 0, 100_000),
         inspirations_max=_whole(table, "inspirations_max", _SEARCH["inspirations_max"], 0, 64),
         battle_threads=_whole(table, "battle_threads", 2, 1, 256),
     )
+
+
+def _use(table: Table, key: str) -> Use:
+    """What becomes of received elites of one kind."""
+    word = table.word(key, _SEARCH[key], USES)
+    return next(use for use in USES if use == word)
 
 
 def _operators(root: Table, search: Table) -> tuple[OperatorTable, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from deid.config_toml import Setting, as_toml
-from deid.search.settings import SearchSettings
+from deid.search.settings import SearchSettings, Use
 
 __all__ = [
     "BudgetTable",
@@ -65,6 +65,9 @@ class SearchTable:
     in_flight: int
     opponents_max: int
     foreign_max: int
+    lag_max: int
+    late: Use
+    backfill: Use
     new_parts: int
     cross_parts: int
     n_init: int
@@ -186,6 +189,9 @@ class Config:
             cross_parts=search.cross_parts,
             opponents_max=search.opponents_max,
             foreign_max=search.foreign_max,
+            lag_max=search.lag_max,
+            late=search.late,
+            backfill=search.backfill,
             per_round_max=self.share.per_round_max,
             inspirations_max=search.inspirations_max,
             operators=tuple((each.name, each.weight) for each in self.operators),

@@ -91,6 +91,15 @@ def test_the_key_lies_beside_the_state_directory_by_default() -> None:
     assert parse_config(MINIMAL).node.key_file == Path("/s/alpha.key")
 
 
+def test_what_becomes_of_old_elites_is_configured() -> None:
+    keys = 'lag_max = 3\nlate = "skip"\nbackfill = "last"\n'
+    settings = parse_config(MINIMAL + keys).search_settings(ordered=True)
+
+    assert (settings.lag_max, settings.late, settings.backfill) == (3, "skip", "last")
+    with pytest.raises(ConfigError, match="backfill: expected 'use' or 'last' or 'skip'"):
+        parse_config(MINIMAL + 'backfill = "lst"\n')
+
+
 def test_defaults_of_the_search_are_those_of_the_engine() -> None:
     settings = parse_config(MINIMAL).search_settings(ordered=True)
 

@@ -173,7 +173,7 @@ class Engine:
                 sorted((name, origin.own) for name, origin in self._origins.items()),
                 sorted((name, c.points, c.measures) for name, c in self._claims.items()),
                 [s.genome.content_hash for s in self.gather.shares] if self.gather else None,
-                [self._queue.plain(), self._feedback.plain()],
+                [self._queue.plain(), self._later.plain(), self._feedback.plain()],
                 [shown.genome.content_hash for shown in self.champions],
                 [item.genome.content_hash for item in self._received],
             ]
