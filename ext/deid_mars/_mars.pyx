@@ -15,6 +15,7 @@ from libc.stdlib cimport calloc, free
 
 cdef extern from "kernel.h" nogil:
     enum:
+        CANDIDATE
         MARS_OPCODES
         MARS_MODIFIERS
         MARS_MODES
@@ -135,7 +136,7 @@ cdef class Batch:
         self.first = np.ascontiguousarray(first, dtype=np.int32)
         if (n < 1 or not 0 < size <= MARS_SIZE_MAX or not 0 < cycles_max < 2**31 - 1
                 or not 0 < processes_max <= MARS_RING_MAX // n or not 0 < pspace_size <= size
-                or not 0 <= ending <= 2 or self.positions.shape[1] != n
+                or not 0 <= ending <= CANDIDATE or self.positions.shape[1] != n
                 or self.positions.shape[0] != self.first.shape[0]):
             raise ValueError("sizes out of range or of different shapes")
         if self.first.shape[0] and not (

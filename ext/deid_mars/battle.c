@@ -4,11 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Fill a core with DAT.F $0, $0: what is filled is copied behind itself, so that it doubles. */
+static void clear(mars_cell *core, size_t size)
+{
+    core[0] = mars_encode(DAT, MOD_F, DIRECT, 0, DIRECT, 0);
+    for (size_t done = 1; done < size; done *= 2)
+        memcpy(core + done, core, (done < size - done ? done : size - done) * sizeof(mars_cell));
+}
+
 static void load(mars_battle *m, const int32_t *positions, uint32_t first)
 {
-    const mars_cell blank = mars_encode(DAT, MOD_F, DIRECT, 0, DIRECT, 0);
-    for (uint32_t i = 0; i < m->core_size; i++)
-        m->core[i] = blank;
+    clear(m->core, m->core_size);
     memset(m->covered, 0, (size_t)m->warriors * m->core_size);
     for (uint32_t i = 0; i < m->warriors; i++) {
         const mars_program *p = &m->programs[i];

@@ -1,11 +1,12 @@
 """Speed beside other simulators: the same battles, in turn, in one run.
 
-All simulators found take turns every few milliseconds, so that whatever else the machine does
-falls on all of them alike. `exhaust` is the library inside the package exhaust-ma; `pmars` is the
-program of that name on the PATH, which places its warriors itself.
+All simulators found take turns every few hundredths of a second, so that whatever else the machine
+does falls on all of them alike. `exhaust` is the library inside the package exhaust-ma; `pmars` is
+the program of that name on the PATH, built without a display, which places its warriors itself.
 """
 
 import itertools
+import os
 import resource
 import shutil
 import subprocess
@@ -24,10 +25,14 @@ from .battles import melee
 from .matches import rounds_of, series
 from .settings import MODES, MODIFIERS, OPCODES, Core, Ending, Program
 
-# Battles that a simulator fights before it is the next one's turn.
-BATTLES_A_TURN = 20
+# A simulator fights so many warriors, in battles of whatever size, before it is the next one's
+# turn: enough to keep two threads busy to the end. And at least the battles of one evaluation.
+WARRIORS_A_TURN = 200
+BATTLES_A_TURN_MIN = 20
 # Rounds of one pMARS match; its start and its assembler are timed apart and taken off.
 PMARS_ROUNDS = 40
+# A pMARS that shows its core on a display waits for someone to look at it.
+PMARS_SECONDS_MAX = 60.0
 
 # exhaust's numbering of opcodes, modifiers and modes; CMP is its SEQ.
 EXHAUST_OPCODES = (
@@ -81,8 +86,17 @@ class Simulator(Protocol):
         """Fight a group's battles at positions (battles, warriors); the first moves first."""
 
 
+Report = Callable[[str], object]
+"""Takes a line about a simulator that was found but cannot be measured."""
+
+
 def rows(
-    seconds: float, workloads: Sequence[Workload], *, threads: Sequence[int] = (1,), seed: int = 1
+    seconds: float,
+    workloads: Sequence[Workload],
+    *,
+    threads: Sequence[int] = (1,),
+    seed: int = 1,
+    report: Report,
 ) -> list[BenchRow]:
     """Speeds of all simulators found, within about `seconds` for all workloads together.
 
@@ -95,22 +109,24 @@ def rows(
     return [
         row
         for workload in workloads
-        for row in contest(workload, seconds / len(workloads), threads, seed)
+        for row in contest(workload, seconds / len(workloads), threads, seed, report)
     ]
 
 
 def contest(
-    workload: Workload, seconds: float, threads: Sequence[int], seed: int
+    workload: Workload, seconds: float, threads: Sequence[int], seed: int, report: Report
 ) -> Iterator[BenchRow]:
     """The rows of one workload; every simulator fights every group at least once."""
+    warriors = len(workload.groups[0])
+    battles = max(BATTLES_A_TURN_MIN, WARRIORS_A_TURN // warriors)
     with ExitStack() as stack:
-        sides = simulators(workload, threads, stack)
+        sides = simulators(workload, threads, stack, report)
         tallies = [Tally() for _ in sides]
-        placements = rounds_of(workload.core.size, len(workload.groups[0]), workload.distance, seed)
+        placements = rounds_of(workload.core.size, warriors, workload.distance, seed)
         end = time.perf_counter() + seconds
         for turn in itertools.count():
             group = workload.groups[turn % len(workload.groups)]
-            positions = np.array([next(placements) for _ in range(BATTLES_A_TURN)], dtype=np.int32)
+            positions = np.array([next(placements) for _ in range(battles)], dtype=np.int32)
             for side, tally in zip(sides, tallies, strict=True):
                 side.fight(group, positions, tally)
             if turn + 1 >= len(workload.groups) and time.perf_counter() >= end:
@@ -119,7 +135,7 @@ def contest(
         yield BenchRow(
             simulator=side.name,
             set=workload.name,
-            warriors=len(workload.groups[0]),
+            warriors=warriors,
             statistics=side.statistics,
             threads=side.threads,
             battles_per_s=tally.battles / tally.seconds,
@@ -127,8 +143,10 @@ def contest(
         )
 
 
-def simulators(workload: Workload, threads: Sequence[int], stack: ExitStack) -> list[Simulator]:
-    """The simulators found on this machine; `stack` closes them."""
+def simulators(
+    workload: Workload, threads: Sequence[int], stack: ExitStack, report: Report
+) -> list[Simulator]:
+    """The simulators found on this machine that can fight this workload; `stack` closes them."""
     sides: list[Simulator] = [Deid(workload, Ending.LAST_CYCLE, "deid-last-cycle", threads[0])]
     sides += [Deid(workload, Ending.ONE_SURVIVOR, "deid", count) for count in threads]
     try:
@@ -142,7 +160,13 @@ def simulators(workload: Workload, threads: Sequence[int], stack: ExitStack) -> 
     program = shutil.which("pmars")
     if program is not None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deid-bench-"))
-        sides.append(Pmars(workload, program, Path(folder)))
+        pmars = Pmars(workload, program, Path(folder))
+        obstacle = pmars.obstacle()
+        if obstacle is None:
+            sides.append(pmars)
+        else:
+            where = f"{workload.name}, {len(workload.groups[0])} warriors"
+            report(f"{where}: pmars is left out: {program} {obstacle}")
     return sides
 
 
@@ -246,6 +270,22 @@ class Pmars:
         self.program = program
         self.folder = folder
 
+    def obstacle(self) -> str | None:
+        """Why this pMARS cannot be measured, or None: it plays one round to find out."""
+        group = self.workload.groups[0]
+        try:
+            printed = self.match(group, 1)
+        except subprocess.CalledProcessError as error:
+            lines = (error.stderr or error.stdout or "").strip().splitlines()
+            return f"ends with exit code {error.returncode}: {lines[0] if lines else 'no message'}"
+        except subprocess.TimeoutExpired:
+            return f"does not end within {PMARS_SECONDS_MAX:g} s"
+        except OSError as error:
+            return f"cannot be run: {error.strerror}"
+        if printed.count("Results:") != (1 if len(group) == 2 else len(group)):
+            return "does not print the results of a round; build it without a display"
+        return None
+
     def fight(self, group: tuple[Program, ...], positions: NDArray[np.int32], tally: Tally) -> None:
         idle, busy = (self.seconds(group, rounds) for rounds in (0, PMARS_ROUNDS))
         core, distance = self.workload.core, self.workload.distance
@@ -262,7 +302,10 @@ class Pmars:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def match(self, group: Sequence[Program], rounds: int) -> str:
-        """What pMARS prints of a match by -f. Raises CalledProcessError if it refuses."""
+        """What pMARS prints of a match by -f; no display is shown to it.
+
+        Raises CalledProcessError if it refuses, TimeoutExpired if it hangs.
+        """
         files = [self.folder / f"{i}.red" for i in range(len(group))]
         for file, warrior in zip(files, group, strict=True):
             file.write_text(load_file(warrior))
@@ -272,8 +315,11 @@ class Pmars:
         return subprocess.run(
             [self.program, "-b", "-f", "-r", str(rounds), *map(str, sizes), *files],
             check=True,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="latin-1",
+            env={name: value for name, value in os.environ.items() if name != "DISPLAY"},
+            timeout=PMARS_SECONDS_MAX,
         ).stdout
 
 

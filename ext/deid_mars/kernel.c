@@ -174,7 +174,8 @@ NEVER void bury(mars_battle *m, mars_warrior *w, uint64_t turns, int ending)
     m->to_move--;
     m->alive--;
     m->mover = w->next;
-    if (m->alive < (ending == LAST_CYCLE ? 1 : 2)) {
+    const uint32_t wanted = ending == LAST_CYCLE || ending == CANDIDATE ? 1 : 2;
+    if (m->alive < wanted || (ending == CANDIDATE && w == m->all)) {
         m->end = m->turn;
         if (m->alive == 0) {
             m->mover = NULL;

@@ -22,7 +22,8 @@ enum mars_mode {
 enum mars_ending {
     LAST_CYCLE,    /* run all cycles, or until nobody is left */
     ONE_SURVIVOR,  /* stop at the death that leaves one */
-    PMARS          /* the same, and every death takes one turn from the round, as pMARS counts */
+    PMARS,         /* the same, and every death takes one turn from the round, as pMARS counts */
+    CANDIDATE      /* as LAST_CYCLE, but stop when warrior 0 has died */
 };
 
 #define MARS_SIZE_MAX 65536      /* addresses have 16 bits */

@@ -28,6 +28,7 @@ class Ending(enum.Enum):
 
     LAST_CYCLE = 0  # a sole survivor goes on, as in Digital Red Queen's fitness
     ONE_SURVIVOR = 1  # the death that leaves one warrior ends it
+    CANDIDATE = 3  # as LAST_CYCLE until warrior 0 dies: the rest does not change its figures
 
 
 @dataclass(frozen=True, slots=True, init=False)

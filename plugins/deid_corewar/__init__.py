@@ -26,7 +26,7 @@ __all__ = ["create_domain"]
 
 DEMO = DemoDefaults(
     operators=("markov:bombers", "markov:papers", "markov:scanners", "edit"),
-    rounds=7,
+    rounds=4,
     iterations=62,
     in_flight=4,
     n_init=8,

@@ -6,17 +6,19 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 
 from deid.errors import CandidateError, NothingMatchedError
 from deid.search.streams import Stream
+from deid_corewar.fights import mars_core, program_of
 from deid_corewar.placement import slots_max
 from deid_corewar.redcode import assemble
 from deid_corewar.settings import SETTINGS, CoreSettings
 from deid_corewar.warriors import seed_warriors
-from deid_mars import Core, Program
+from deid_mars import Program
 from deid_mars.bench import BenchRow, Workload, rows
 
 __all__ = ["mars"]
@@ -72,7 +74,8 @@ def mars(
         sizes = [(2, pairs)] + ([(min(group, fitting, len(programs)), groups)] if group else [])
         workloads += [_workload(name, core, programs, size, many, seed) for size, many in sizes]
     counts = threads or tuple(sorted({1, os.cpu_count() or 1}))
-    _show(rows(seconds, workloads, threads=counts, seed=seed), as_json)
+    report = partial(click.echo, err=True)
+    _show(rows(seconds, workloads, threads=counts, seed=seed, report=report), as_json)
 
 
 def _sets(
@@ -104,8 +107,7 @@ def _programs(name: str, core: CoreSettings, sources: dict[str, str]) -> list[Pr
             warrior = assemble(source, core)
         except CandidateError:
             continue
-        lines = [(i.opcode, i.modifier, i.a_mode, i.a, i.b_mode, i.b) for i in warrior.instructions]
-        programs.append(Program(lines, warrior.start, warrior.pin))
+        programs.append(program_of(warrior))
     if len(programs) < 2:
         raise NothingMatchedError(
             f"{name}: expected at least two warriors for a core of {core.core_size}, "
@@ -125,8 +127,7 @@ def _workload(
     for _ in range(many):
         left = list(programs)
         drawn.append(tuple(left.pop(stream.below(len(left))) for _ in range(size)))
-    sizes = Core(core.core_size, core.cycles_max, core.processes_max, core.pspace_size)
-    return Workload(name, sizes, core.distance, tuple(drawn))
+    return Workload(name, mars_core(core), core.distance, tuple(drawn))
 
 
 def _show(table: Sequence[BenchRow], as_json: bool) -> None:

@@ -129,7 +129,9 @@ class CorewarDomain:
             context.seeds[first : first + count],
             first,
         )
-        results = deid_mars.melee(self._mars, programs, positions, movers)
+        # What happens after the candidate's death changes none of its figures: decision 0006.
+        ending = deid_mars.Ending.CANDIDATE
+        results = deid_mars.melee(self._mars, programs, positions, movers, ending=ending)
         points = melee_points(results.death, self.core.cycles_max)
         return Evaluation(int(points[:, 0].sum()), self._measures(programs[0], results), count)
 

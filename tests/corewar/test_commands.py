@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from mars.reference import Battle
 
-from deid_corewar import commands
+from deid_corewar.command_assemble import assemble
+from deid_corewar.command_battle import battle
+from deid_corewar.command_hill import hill
+from deid_corewar.fights import program_of
+from deid_corewar.placement import drq_positions
+from deid_corewar.redcode import assemble as assemble_text
+from deid_corewar.settings import SETTINGS
+from deid_mars import Core, Ending
 
-GROUP = click.Group(
-    commands={"assemble": commands.assemble, "battle": commands.battle, "hill": commands.hill}
-)
+GROUP = click.Group(commands={"assemble": assemble, "battle": battle, "hill": hill})
 
 IMP = ";redcode-94\n;name Imp\n;author A. K. Dewdney\n;assert 1\n mov 0, 1\n"
 DWARF = ";redcode-94\n;name Dwarf\n;assert 1\n org s\nb dat 0\ns add #4, b\n mov b, @b\n jmp s\n"
@@ -160,6 +167,29 @@ def test_battle_gives_the_results_of_pmars_for_published_pairs(corewar_data: Pat
         assert record["seconds"] >= 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["pairs", "multis"])
+def test_battle_gives_the_results_of_pmars_for_every_published_row(
+    corewar_data: Path, table: str
+) -> None:
+    with (corewar_data / "results" / f"{table}.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    different = []
+    for row in rows:
+        options = row["options"].split()
+        rounds = options[options.index("-r") + 1]
+        seed = options[options.index("-F") + 1] if "-F" in options else "fixed"
+        warriors = [corewar_data / "warriors" / name for name in row["warriors"].split()]
+        forms = ["--settings", row["set"], "--rounds", rounds, "--seed", seed]
+        parts = [[int(n) for n in part.split()] for part in row["results"].split("|")]
+        expected = parts[0] if len(warriors) == 2 else parts
+        if output("battle", *warriors, *forms)["results"] != expected:
+            different.append(row)
+
+    assert len(rows) == {"pairs": 580, "multis": 40}[table]
+    assert different == []
+
+
 def test_battle_gives_the_table_of_pmars_for_three_or_more(corewar_data: Path) -> None:
     with (corewar_data / "results" / "multis.csv").open(encoding="utf-8") as stream:
         row = min(csv.DictReader(stream), key=lambda row: len(row["warriors"]))
@@ -224,6 +254,51 @@ def test_rank_counts_shares_and_leaves_out_the_warriors_own_code(files: Path) ->
     assert record["defeated"]["count"] >= 1
     for word in ("defeated", "tied", "lost", "score"):
         assert 0 <= record[word]["low"] <= record[word]["share"] <= record[word]["high"] <= 1
+
+
+def test_rank_is_what_a_slow_simulator_counts_cycle_by_cycle(tmp_path: Path) -> None:
+    """Half a cycle each for two that live through it, all of it for the last one."""
+    texts = {
+        "hero": " spl 0\n mov 0, 1\n",
+        "bomber": "b dat 0\ns add #4, b\n mov b, @b\n jmp s\n end s\n",
+        "corpse": " dat 0, 0\n",
+        "imp": " mov 0, 1\n",
+        "runner": " mov 2, <3\n djn -1, #9\n jmp -2\n",
+        "stayer": " jmp 0\n",
+    }
+    hill_folder = tmp_path / "hill"
+    hill_folder.mkdir()
+    for name, text in texts.items():
+        (hill_folder / f"{name}.red").write_text(f";assert 1\n{text}", encoding="utf-8")
+    settings = replace(
+        SETTINGS["nano"], core_size=120, cycles_max=150, processes_max=6, length_max=8, distance=9
+    )
+    core = Core(120, 150, 6)
+    programs = {n: program_of(assemble_text(t, settings)) for n, t in texts.items()}
+    seeds = range(3, 11)
+    leads = []
+    for name in sorted(set(texts) - {"hero"}):
+        pair = [programs["hero"], programs[name]]
+        positions, first = drq_positions([len(p) for p in pair], 120, 9, list(seeds))
+        lead = 0
+        for placed, mover in zip(positions.tolist(), first.tolist(), strict=True):
+            ours, other = (
+                w.death for w in Battle(core, pair, placed, mover).run(Ending.LAST_CYCLE).warriors
+            )
+            for cycle in range(1, 151):
+                if (ours > cycle) != (other > cycle):
+                    lead += 1 if ours > cycle else -1
+        leads.append(lead)
+
+    record = output(
+        "hill", "rank", hill_folder / "hero.red", hill_folder, "--battles", 8, "--seed", 3,
+        "--settings", "nano", "--core-size", 120, "--cycles", 150, "--processes", 6,
+        "--length", 8, "--distance", 9,
+    )  # fmt: skip
+    assert record["defeated"]["count"] == sum(lead > 0 for lead in leads)
+    assert record["tied"]["count"] == sum(lead == 0 for lead in leads)
+    assert record["lost"]["count"] == sum(lead < 0 for lead in leads)
+    assert len({lead > 0 for lead in leads}) == 2
 
 
 def test_rank_leaves_out_what_the_caller_excludes(files: Path) -> None:

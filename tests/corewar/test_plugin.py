@@ -60,7 +60,7 @@ def test_commands_and_checks_are_named_by_module_and_attribute() -> None:
     [benches] = manager.hook.deid_benches()
 
     assert {c.name: c.target for c in commands} == {
-        name: f"deid_corewar.commands:{name}" for name in ("assemble", "battle", "hill")
+        name: f"deid_corewar.command_{name}:{name}" for name in ("assemble", "battle", "hill")
     }
     assert [(b.name, b.target) for b in benches] == [("mars", "deid_corewar.bench:mars")]
     assert [c.target for c in checks] == ["deid_corewar.checks:check_simulator"]

@@ -63,6 +63,15 @@ def test_fitness_is_that_of_digital_red_queen_up_to_a_truncation_below_n_squared
                 assert lost == 0
 
 
+@given(DEATHS)
+def test_deaths_at_or_after_one_s_own_change_none_of_its_points(death: np.ndarray) -> None:
+    others_live = np.where(death >= death[:, :1], CYCLES + 1, death)
+    others_live[:, 0] = death[:, 0]
+
+    whole, short = melee_points(death, CYCLES), melee_points(others_live, CYCLES)
+    assert short[:, 0].tolist() == whole[:, 0].tolist()
+
+
 def test_all_points_go_to_those_who_live_and_none_are_made() -> None:
     death = np.array([[CYCLES + 1, CYCLES + 1, 11], [1, 1, 1], [CYCLES + 1, 1, 1]])
 

@@ -109,7 +109,11 @@ class Battle:
             if not w.processes:
                 w.death = cycle
                 alive = sum(bool(other.processes) for other in self.warriors)
-                if alive == 0 or (alive == 1 and ending is Ending.ONE_SURVIVOR):
+                if (
+                    alive == 0
+                    or (alive == 1 and ending is Ending.ONE_SURVIVOR)
+                    or (w is self.warriors[0] and ending is Ending.CANDIDATE)
+                ):
                     return False
         return True
 

@@ -77,6 +77,13 @@ def test_a_battle_of_one_runs_to_its_death_under_both_endings() -> None:
         assert results.death.tolist() == [[5]]
 
 
+def test_a_battle_ends_with_the_candidate_s_death() -> None:
+    results = melee(CORE, [lives(3), LOOP, lives(9)], [[0, 10, 20]], [0], ending=Ending.CANDIDATE)
+
+    assert results.death.tolist() == [[3, 51, 51]]
+    assert results.executed.tolist() == [[3, 2, 2]]
+
+
 def test_a_death_in_the_last_cycle_is_one() -> None:
     results = melee(Core(110, 50, 8), [lives(50), lives(51)], [[0, 50]], [0])
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def test_every_simulator_has_a_row_of_every_workload() -> None:
     core, programs, _, _ = random_melee(0)
     groups = Workload("groups", core, 20, (tuple(programs),))
 
-    found = rows(0.02, [PAIRS, groups], threads=(1, 2))
+    found = rows(0.02, [PAIRS, groups], threads=(1, 2), report=print)
 
     for name, warriors in (("pairs", 2), ("groups", 5)):
         ours = [row for row in found if row.set == name and row.simulator.startswith("deid")]
@@ -49,13 +50,47 @@ def test_exhaust_fights_the_same_battles() -> None:
     core = Core(200, 500, 1)
     workload = Workload("one", core, 20, ((lives(9), PAIR[1]),))
     with ExitStack() as stack:
-        (side,) = (s for s in simulators(workload, (1,), stack) if isinstance(s, Exhaust))
+        (side,) = (s for s in simulators(workload, (1,), stack, print) if isinstance(s, Exhaust))
         tally = Tally()
         side.fight(workload.groups[0], np.array([[0, 100]], dtype=np.int32), tally)
         assert (tally.battles, tally.instructions) == (1, 9 + 8)
 
     results = melee(core, workload.groups[0], [[0, 100]], [0], ending=Ending.ONE_SURVIVOR)
     assert results.death.tolist() == [[9, 501]]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo \"Can't connect to X server\" >&2; exit 1",
+         "ends with exit code 1: Can't connect to X server"),
+        ("exit 3", "ends with exit code 3: no message"),
+        ("echo $DISPLAY", "does not print the results of a round; build it without a display"),
+    ],
+)  # fmt: skip
+def test_a_pmars_that_cannot_play_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    program = tmp_path / "pmars"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    reports: list[str] = []
+    with ExitStack() as stack:
+        sides = simulators(PAIRS, (1,), stack, reports.append)
+
+    assert "pmars" not in [side.name for side in sides]
+    assert reports == [f"pairs, 2 warriors: pmars is left out: {program} {reason}"]
+
+
+def test_a_pmars_that_plays_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "pmars"
+    program.write_text("#!/bin/sh\necho 'Results: 0 0 1'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = rows(0, [PAIRS], report=pytest.fail)
+
+    assert [row.battles_per_s > 0 for row in found if row.simulator == "pmars"] == [True]
 
 
 def test_a_load_file_names_start_and_pin() -> None:

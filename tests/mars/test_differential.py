@@ -88,11 +88,29 @@ def test_random_battles_end_as_in_the_reference(seed: int, turns_max: int) -> No
     turned = int(rng.integers(core.size))
     positions = [(i * slot + turned) % core.size for i in rng.permutation(n)]
     first = int(rng.integers(n))
-    ending = Ending.LAST_CYCLE if rng.random() < 0.6 else Ending.ONE_SURVIVOR
+    ending = list(Ending)[rng.choice(3, p=[0.5, 0.3, 0.2])]
 
     seen = trace(core, programs, positions, first, ending=ending, turns_max=turns_max)
 
     assert_same(seen, Battle(core, programs, positions, first).run(ending))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_battle_cut_at_the_candidate_s_death_has_its_figures_of_the_whole(seed: int) -> None:
+    rng = np.random.default_rng([seed, 9])
+    n = int(rng.integers(2, 6))
+    core = Core(size=100, cycles_max=400, processes_max=int(rng.choice([1, 8])))
+    programs = [random_program(rng, core.size, 9) for _ in range(n)]
+    positions = (np.arange(n) * 20 + rng.integers(0, 100, (25, 1))) % 100
+    first = rng.integers(0, n, 25)
+
+    whole = melee(core, programs, positions, first)
+    short = melee(core, programs, positions, first, ending=Ending.CANDIDATE)
+
+    for name in ("death", "spawned", "covered", "executed"):
+        assert getattr(short, name)[:, 0].tolist() == getattr(whole, name)[:, 0].tolist()
+    for one, other in zip(short.death.tolist(), whole.death.tolist(), strict=True):
+        assert [min(cycle, one[0]) for cycle in one] == [min(cycle, one[0]) for cycle in other]
 
 
 def test_one_batch_gives_what_its_battles_give_alone() -> None:

@@ -15,6 +15,9 @@ __all__ = ["Counters", "Macro", "Symbols", "is_name", "likely"]
 PMARS_VERSION = 92
 """What VERSION stands for: pMARS 0.9.2, whose language this is."""
 
+JOINT_CHARACTERS = 16
+"""Characters of a joined name that count one step: each joint makes a new text to keep."""
+
 Counters = Mapping[str, int]
 """The FOR counters that a line stands under, and their values there."""
 
@@ -88,7 +91,7 @@ class Symbols:
     def joined(self, span: Span, index: int, name: str, counters: Counters) -> str:
         """A name with its `&counter` joints replaced by the counters' two-digit values."""
         head, *parts = name.split("&")
-        self.spend(len(parts), span.line)
+        self.spend(len(parts) + len(name) // JOINT_CHARACTERS, span.line)
         for part in parts:
             if part not in counters:
                 raise span.error(

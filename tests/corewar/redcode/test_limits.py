@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import tracemalloc
 
 import pytest
 
@@ -47,6 +48,19 @@ HOSTILE = {
     "a start beyond": ("org 999999999999999999\n dat 0", "a start among"),
 }
 
+LONG_NAME = "a" * 4000
+
+HUNGRY = {
+    "long labels joined": f"i for 99999\n{LONG_NAME}&i\nrof\n dat 0",
+    "long EQU names joined": f"i for 99999\n{LONG_NAME}&i equ 1\nrof\n dat 0",
+    "labels": "".join(f"l{n}\n" for n in range(37_000)) + " dat 0",
+    "EQU texts": "".join(f"e{n} equ {n}\n" for n in range(16_000)) + " dat 0",
+    "an EQU of many lines": "x equ dat 0\n" + " equ dat 0\n" * 20_000 + "x\n" * 200,
+    "empty lines": "\n" * TEXT_MAX,
+}
+MEMORY_MAX = 80_000_000
+"""Bytes: most of it are 256 Ki empty lines, each of them an object."""
+
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_end_in_a_clear_error(name: str) -> None:
@@ -65,6 +79,20 @@ def test_no_text_takes_more_steps_than_are_allowed(name: str) -> None:
     # One more token list is the most that is handled after the last step.
     assert budget.left >= -4096
     assert STEPS_MAX <= 200_000
+
+
+@pytest.mark.parametrize("name", HUNGRY)
+def test_no_text_takes_more_memory_than_is_allowed(name: str) -> None:
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(AssemblyError):
+            assemble(HUNGRY[name], STANDARD)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(HUNGRY[name]) <= TEXT_MAX
+    assert peak < MEMORY_MAX
 
 
 def test_long_sign_chains_are_no_recursion() -> None:
