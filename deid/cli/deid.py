@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from deid.cli.exits import EPILOG, run_program, version_option
-from deid.cli.lazy import LazyCommand, PluginGroup
+from deid.cli.lazy import BenchGroup, LazyCommand, PluginGroup
 
 if TYPE_CHECKING:
     from deid.config import Config
@@ -202,6 +202,11 @@ async def _build(config: Config) -> None:
             await port.start()
         finally:
             await port.close()
+
+
+@deid.group(cls=BenchGroup)
+def bench() -> None:
+    """Measure the speed of this machine's parts, side by side with peers."""
 
 
 def _offers(host: PluginHost) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import click
 from deid.errors import PluginError
 
 if TYPE_CHECKING:
+    from deid.plugin.contracts import BenchPlugin, CommandPlugin
     from deid.plugin.host import PluginHost
 
-__all__ = ["LazyCommand", "PluginGroup"]
+__all__ = ["BenchGroup", "LazyCommand", "PluginGroup"]
 
 
 class LazyCommand(click.Command):
@@ -60,8 +62,12 @@ class PluginGroup(click.Group):
     A plugin cannot take the name of an own command.
     """
 
+    def offers(self, host: PluginHost) -> Sequence[CommandPlugin | BenchPlugin]:
+        """What plugins add to this group."""
+        return host.commands()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        foreign = {offer.name for offer in self._host(ctx).commands()}
+        foreign = {offer.name for offer in self.offers(self._host(ctx))}
         return [*self.commands, *sorted(foreign - set(self.commands))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -69,7 +75,7 @@ class PluginGroup(click.Group):
         if own is not None:
             return own
         host = self._host(ctx)
-        for offer in host.commands():
+        for offer in self.offers(host):
             if offer.name == cmd_name:
                 return LazyCommand(offer.name, offer.help, offer.target, host.package_of(offer))
         return None
@@ -94,3 +100,10 @@ class PluginGroup(click.Group):
         if not isinstance(host, PluginHost):
             host = ctx.meta[__name__] = PluginHost()
         return host
+
+
+class BenchGroup(PluginGroup):
+    """The benchmarks that plugins register."""
+
+    def offers(self, host: PluginHost) -> Sequence[CommandPlugin | BenchPlugin]:
+        return host.benches()
