@@ -130,9 +130,8 @@ class Liveness:
         peer = self._roster.get(message.key)
         if peer is None or message.incarnation != peer.record.incarnation:
             return
-        if peer.state is PeerState.SUSPECTED:
-            peer.accusers.add(accuser.key)
-        elif peer.state is PeerState.ALIVE and peer.probed_ms is None:
+        peer.accusers.add(accuser.key)
+        if peer.state is PeerState.ALIVE and peer.probed_ms is None:
             peer.ping_due_ms = now_ms
 
     def refuted(self, now_ms: int, peer: Peer) -> None:
@@ -207,13 +206,12 @@ class Liveness:
         """Nothing is sent to ``peer`` until it is heard again."""
         peer.probed_ms = None
         peer.silent = False
-        peer.accusers.clear()
         peer.ping_due_ms = now_ms + self._config.ping_ms
         self._roster.change(now_ms, peer, PeerState.SUSPECTED)
         for connection in peer.connections:
             if connection.dialled is not None:  # it may be wedged: try another beside it
                 self._book.down(now_ms, connection.dialled)
-        self._tell(Suspect(peer.key, peer.record.incarnation), (peer,))
+        self._tell(Suspect(peer.key, peer.record.incarnation))
 
     # ---- inside --------------------------------------------------------------------------
 
@@ -283,12 +281,10 @@ class Liveness:
     def _stretched(self, span_ms: int) -> int:
         return span_ms * (1 + self.health)
 
-    def _tell(self, message: Suspect | Peers, but: tuple[Peer, ...] = ()) -> None:
+    def _tell(self, message: Suspect | Peers) -> None:
+        """Tell all with a link, those too that are silent: they may hear without being heard."""
         data = encode(message)
-        for each in self._roster.reached():
-            if each not in but:
-                self._roster.send_bytes(each, data)
-        for each in but:  # it may hear without being heard
+        for each in self._roster.linked():
             self._roster.send_bytes(each, data)
 
     def _jittered(self, period_ms: int) -> int:

@@ -65,7 +65,12 @@ SAMPLES: tuple[Record, ...] = (
     ),
     Evaluated(HASH_A, HASH_B, Evaluation(6, (7, 8), 9)),
     Arrived(
-        3, (Arrival(PROGRAM, "beta", 2, True, 1, False, (("beta/edit", 65_536),), (b"k", 2**95 + 5, 6)),)
+        3,
+        (
+            Arrival(
+                PROGRAM, "beta", 2, True, 1, False, (("beta/edit", 65_536),), (b"k", 2**95 + 5, 6)
+            ),
+        ),
     ),
     Decided(Decision.QUARANTINE, b"key"),
     RoundOpened(3, HASH_B, (HASH_A, HASH_B), (2**64 - 1, 0)),
