@@ -8,6 +8,7 @@ out of ``receive``.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-
-import contextlib
 
 from wire.support import Pair, draft, node  # noqa: E402
 from wire.test_messages import GOLDEN  # noqa: E402
