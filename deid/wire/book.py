@@ -5,7 +5,7 @@ Discovery yields candidates only. No reachable seed is a normal start: keep tryi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deid.search.streams import Stream
@@ -101,14 +101,10 @@ class Book:
         if entry is not None and entry.key == key and not (entry.seed or entry.linked):
             del self._entries[address]
 
-    def hopeful(self, members: Collection[bytes]) -> int:
-        """How many others than ``members`` are said to be somewhere and did not fail to answer
-        there several times."""
-        return sum(
-            1
-            for each in self._entries.values()
-            if each.key is not None and each.misses < _HOPELESS and each.key not in members
-        )
+    def hopeful(self, address: str) -> bool:
+        """Whether somebody may well answer at ``address``."""
+        entry = self._entries.get(address)
+        return entry is not None and entry.misses < _HOPELESS
 
     def some(self, now_ms: int, linked: Callable[[bytes], bool], most: int) -> list[str]:
         """At most ``most`` addresses to dial now, at random; seeds only where nothing else is
@@ -132,23 +128,30 @@ class Book:
             entry.due_ms = now_ms + self._delay_ms(entry.tries)
         return found
 
-    def due(self, now_ms: int, linked: Callable[[bytes], bool], *, full: bool) -> list[str]:
+    def due(
+        self, now_ms: int, linked: Callable[[bytes], bool], *, full: bool, most: int = 1_000
+    ) -> list[str]:
         """Addresses to dial now; the next try of each is set as if this one failed.
 
         linked: whether a key is linked already, by whoever dialled. full: no room for new peers,
-        so only seeds (which may be members under another address) are tried.
+        so only seeds (which may be members under another address) are tried. most: how many at
+        a time.
         """
-        found = []
+        waiting: list[tuple[int, str]] = []
         for address, entry in self._entries.items():
             if entry.own or entry.linked or now_ms < entry.due_ms:
                 continue
             if (full and not entry.seed) or (entry.key is not None and linked(entry.key)):
                 entry.due_ms = now_ms + self._config.dial_max_ms
                 continue
+            waiting.append((entry.misses, address))
+        waiting.sort(key=lambda each: each[0])  # made-up addresses do not hold up the others
+        found = [address for _, address in waiting[:most]]
+        for address in found:
+            entry = self._entries[address]
             entry.tries += 1
             entry.misses += 1
             entry.due_ms = now_ms + self._delay_ms(entry.tries)
-            found.append(address)
         return found
 
     def next_due_ms(self) -> int | None:

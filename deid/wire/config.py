@@ -67,7 +67,7 @@ class NodeConfig:
     answer_ms: int = 200  # at most one full comparison answered per peer in this time
     pull_grace_ms: int = 200
     digest_logs_min: int = 64  # with more logs hashes of 64 parts are compared first
-    pull_timeout_ms: int = 2_000  # without any item from the peer that was asked
+    pull_timeout_ms: int = 1_000  # without any item from the peer that was asked
     pull_window: int = 64  # most names asked of one peer at a time
     wants_max: int = 8_192
     wants_per_peer_max: int = 2_048  # names that only one peer has told of
@@ -77,6 +77,7 @@ class NodeConfig:
     exchange_ms: int = 30_000  # known peers are told to a random peer
 
     # The tree of a network beyond a full mesh: payloads go along it, names beside it.
+    tree_ms: int = 2_000  # a tree that lost a branch is drawn anew after that
     announce_ms: int = 200  # names for the links beside the tree are told together
     graft_ms: int = 600  # an announced payload that the tree did not bring by then is pulled
 

@@ -17,6 +17,8 @@ from deid.wire.record import (
     verified_record,
 )
 
+_COUNTED_MAX = 16  # members told by one peer that count for the size of the network
+
 
 class Directory:
     """The passive view: the newest record of each key, at most ``addresses_max`` of them, and this
@@ -58,8 +60,12 @@ class Directory:
         return [verified_record(each, self._verify) for each in parsed if self.is_news(each)]
 
     def is_news(self, signed: SignedRecord) -> bool:
+        """Whether it replaces what is known; of this node itself, whether it contradicts that."""
         record = signed.record
-        known = self.own if record.key == self._keys.public else self._records.get(record.key)
+        if record.key == self._keys.public:
+            mine = self.own
+            return record.incarnation >= mine.record.incarnation and signed.raw != mine.raw
+        known = self._records.get(record.key)
         return known is None or record.incarnation > known.record.incarnation
 
     def take(
@@ -86,6 +92,21 @@ class Directory:
         """The subject of a record was met: whoever told of it no longer answers for it."""
         if key in self._records:
             self._sources[key] = key
+
+    def others(self, members: Collection[bytes]) -> int:
+        """How many beside ``members`` there are: of what one peer told only a few count, so that
+        it cannot make a small network look large."""
+        met = 0
+        told: dict[bytes, int] = {}
+        for key, signed in self._records.items():
+            if key in members or not self._book.hopeful(signed.record.address):
+                continue
+            source = self._sources[key]
+            if source == key:
+                met += 1
+            else:
+                told[source] = min(_COUNTED_MAX, told.get(source, 0) + 1)
+        return met + sum(told.values())
 
     def some(self, most: int, but: bytes, stream: Stream) -> list[bytes]:
         """At most ``most`` raw records, at random, of others than ``but``."""

@@ -68,7 +68,8 @@ class Liveness:
     # ---- messages ------------------------------------------------------------------------
 
     def ping(self, now_ms: int, peer: Peer) -> None:
-        """Ask for a sign of life on every link, that of each is in question."""
+        """Ask for a sign of life: on the best link, on every link where there was no answer."""
+        again = peer.probed_ms is not None or peer.state is not PeerState.ALIVE
         peer.ping_nonce = self._stream.word() >> 1
         peer.ping_sent_ms = now_ms
         if peer.state is PeerState.ALIVE and peer.probed_ms is None:
@@ -76,8 +77,11 @@ class Liveness:
             peer.retry_ms = now_ms + self._stretched(self._config.probe_ms)
         peer.ping_due_ms = now_ms + self._jittered(self._period_ms(peer))
         data = Ping(peer.ping_nonce, self._progress())
-        for connection in peer.connections:
-            self._links.post(connection, data)
+        if again:
+            for connection in peer.connections:
+                self._links.post(connection, data)
+        else:
+            self._roster.send(peer, data)
 
     def on_ping(self, now_ms: int, connection: Connection, peer: Peer, message: Ping) -> None:
         self.heard_progress(now_ms, peer, message.progress)
@@ -130,9 +134,8 @@ class Liveness:
         peer = self._roster.get(message.key)
         if peer is None or message.incarnation != peer.record.incarnation:
             return
-        if peer.state is PeerState.SUSPECTED:
-            peer.accusers.add(accuser.key)
-        elif peer.state is PeerState.ALIVE and peer.probed_ms is None:
+        peer.accusers.add(accuser.key)
+        if peer.state is PeerState.ALIVE and peer.probed_ms is None:
             peer.ping_due_ms = now_ms
 
     def refuted(self, now_ms: int, peer: Peer) -> None:
@@ -207,13 +210,12 @@ class Liveness:
         """Nothing is sent to ``peer`` until it is heard again."""
         peer.probed_ms = None
         peer.silent = False
-        peer.accusers.clear()
         peer.ping_due_ms = now_ms + self._config.ping_ms
         self._roster.change(now_ms, peer, PeerState.SUSPECTED)
         for connection in peer.connections:
             if connection.dialled is not None:  # it may be wedged: try another beside it
                 self._book.down(now_ms, connection.dialled)
-        self._tell(Suspect(peer.key, peer.record.incarnation), (peer,))
+        self._tell(Suspect(peer.key, peer.record.incarnation))
 
     # ---- inside --------------------------------------------------------------------------
 
@@ -283,12 +285,10 @@ class Liveness:
     def _stretched(self, span_ms: int) -> int:
         return span_ms * (1 + self.health)
 
-    def _tell(self, message: Suspect | Peers, but: tuple[Peer, ...] = ()) -> None:
+    def _tell(self, message: Suspect | Peers) -> None:
+        """Tell all with a link, those too that are silent: they may hear without being heard."""
         data = encode(message)
-        for each in self._roster.reached():
-            if each not in but:
-                self._roster.send_bytes(each, data)
-        for each in but:  # it may hear without being heard
+        for each in self._roster.linked():
             self._roster.send_bytes(each, data)
 
     def _jittered(self, period_ms: int) -> int:

@@ -21,6 +21,7 @@ from deid.wire.messages import (
     MAJOR,
     MINOR,
     PREFIX_BYTES,
+    RECORDS_MAX,
     Bye,
     Hello,
     Message,
@@ -144,7 +145,8 @@ class Membership:
             known.signed if known else self.directory.get(key),
         )
         if known is None or known.state in GONE:
-            refusal = self.overlay.refusal(message.links)
+            dialled = connection.dialled is not None
+            refusal = self.overlay.refusal(message.links, dialled=dialled)
             if refusal is not None:
                 self._turn_away(now_ms, connection, signed, refusal, message.links)
                 return
@@ -168,6 +170,17 @@ class Membership:
     def on_status(self, now_ms: int, peer: Peer, message: Status) -> None:
         self.liveness.heard_progress(now_ms, peer, message.progress)
         peer.linked = frozenset(message.linked)
+        if self.overlay.sparse or len(message.linked) >= LINKED_MAX:
+            return
+        # In a mesh who lacks a link may lack the record: an address may be news to it.
+        lacking = [
+            each.signed.raw
+            for each in self.roster.reached()
+            if each is not peer and each.key[:PREFIX_BYTES] not in peer.linked
+        ]
+        if lacking and now_ms >= peer.helped_ms + self._config.dial_ms:
+            peer.helped_ms = now_ms
+            self.roster.send(peer, Peers(tuple(lacking[:RECORDS_MAX])))
 
     def on_peers(self, now_ms: int, source: Peer, message: Peers) -> None:
         """Records of others. One about this node that is newer than its own comes from an earlier
@@ -314,7 +327,7 @@ class Membership:
         self.liveness.heard(now_ms, peer)
         self.roster.change(now_ms, peer, PeerState.ALIVE)
         self.liveness.ping(now_ms, peer)
-        if peer.record.incarnation > signed.record.incarnation:
+        if peer.record.incarnation >= signed.record.incarnation and peer.signed.raw != signed.raw:
             # So that it rises above what others remember of it.
             self.links.post(connection, Peers((peer.signed.raw,)))
         self.links.post(connection, self.overlay.introduction(key, links=links))
@@ -330,7 +343,7 @@ class Membership:
         peer.connections.remove(connection)
         if peer.connections:
             return
-        peer.compared = peer.eager = peer.deaf = False
+        peer.compared = peer.child = peer.deaf = False
         peer.linked = peer.ping_nonce = None
         if unwanted and peer.state not in GONE:
             self.roster.change(now_ms, peer, PeerState.PASSIVE)

@@ -52,6 +52,7 @@ VARIANTS_MAX = 32_768  # items of one log whose bodies are told at a time
 PARTS = 64  # of all logs, by six bits of their origins' keys
 ALL_PARTS = b"\xff" * (PARTS // 8)
 PART_HASH_BYTES = 8  # enough to tell apart; a collision is found at the next change
+DISTANCE_MAX = 64  # links from the root of the tree
 VERSION_MAX = 255
 NUMBER_MAX = (1 << 16) - 1
 
@@ -322,9 +323,12 @@ class Suspect:
 @_declare(21)
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Whether this link belongs to the tree along which payloads are pushed, from now on."""
+    """The sender's place in the tree along which payloads travel; passed on, when it is new."""
 
-    push: Annotated[bool, Flag(), "payloads; otherwise names only"]
+    root: Annotated[bytes, Blob(KEY_BYTES), "who counts"]
+    count: Annotated[int, UInt(low=1), "its newest count"]
+    distance: Annotated[int, UInt(DISTANCE_MAX), "links between the root and the sender"]
+    push: Annotated[bool, Flag(), "the receiver is the sender's parent"]
 
 
 Message = (

@@ -57,7 +57,7 @@ from deid.wire.sharing import Sharing
 
 __all__ = ["Draft", "Node"]
 
-_QUIET = frozenset({Ping, Pong})  # between settled nodes these bring no work forward
+_QUIET = frozenset({Ping, Pong, Tree})  # between settled nodes these bring no work forward
 
 
 class Node:

@@ -16,7 +16,7 @@ from deid.wire.peer import Peer
 from deid.wire.roster import Roster
 
 _MODE_MS = 1_000  # the size of the network is looked at so often
-_GREETING = 40  # records for a new link: enough to know at once that the network is large
+_GREETING = 24  # records for a new link, from a node that may be new itself
 _SHUFFLE = 12  # records in a regular exchange
 _SHED_ROOM = 4  # links beyond peers_max that a node takes while it sheds, from who has few
 
@@ -40,15 +40,16 @@ class Overlay:
         self._explored = False
         self.sparse = False
 
-    def refusal(self, links: int) -> str | None:
-        """Why nobody more is taken who has so many ``links`` already; None where there is room."""
+    def refusal(self, links: int, *, dialled: bool) -> str | None:
+        """Why nobody more is taken who has so many ``links`` already; None where there is room.
+        dialled: this node sought the link."""
         config = self._config
         if not self.sparse:
             if len(self._roster.members()) < config.peers_max:
                 return None
             return f"{config.peers_max} peers are linked already (peers_max)"
         here = self._roster.linked()
-        if links < config.active_min:
+        if dialled or links < config.active_min:
             most = min(config.links_max, config.peers_max)
             if len(here) > most:  # the network has just grown: some links are about to go
                 most = min(len(here) + 1, config.peers_max + _SHED_ROOM)
@@ -68,8 +69,15 @@ class Overlay:
         """Addresses to dial now."""
         self._look(now_ms)
         if not self.sparse:
+            if now_ms < self._fill_ms:
+                return []
+            # A few at a time: the first answer may tell that the network is too large for a mesh.
             full = len(self._roster.members()) >= self._config.peers_max
-            return self._book.due(now_ms, self._roster.is_linked, full=full)
+            most = self._config.active_max
+            found = self._book.due(now_ms, self._roster.is_linked, full=full, most=most)
+            if len(found) == most:
+                self._fill_ms = now_ms + self._config.fill_ms
+            return found
         lacking = self._lacking()
         if lacking > 0 and now_ms >= self._fill_ms:
             self._fill_ms = now_ms + self._config.fill_ms
@@ -93,7 +101,7 @@ class Overlay:
         if len(linked) > most and silent:
             return self._stream.choice(silent)
         rich = [peer for peer in linked if self._rich(peer)]
-        beside = [peer for peer in rich if not peer.eager]
+        beside = [peer for peer in rich if not peer.child]
         if len(linked) <= most and not beside:
             return None
         self._explored = False
@@ -131,7 +139,7 @@ class Overlay:
         else:
             dial_ms = self._book.next_due_ms()
             if dial_ms is not None:
-                due.append(dial_ms)
+                due.append(max(dial_ms, self._fill_ms))
         return min(due)
 
     def _look(self, now_ms: int) -> None:
@@ -140,7 +148,7 @@ class Overlay:
             return
         self._mode_ms = now_ms + _MODE_MS
         members = {peer.key for peer in self._roster.members()}
-        known = len(members) + self._book.hopeful(members)
+        known = len(members) + self._directory.others(members)
         if known > self._config.peers_max:
             self.sparse = True
         elif known <= self._config.peers_max * 3 // 4:

@@ -38,7 +38,8 @@ class Peer:
     probed_ms: since when a ping is unanswered; retry_ms: when the next goes out. vouched_ms: when
     another peer last said that it is alive. silent: alive by the word of others only. deaf: it
     said that it does not hear this node. accusers: who else suspects its present incarnation.
-    eager: payloads go to it along the tree.
+    helped_ms: when it was last told records that it seemed to lack.
+    child: this node is its parent in the tree along which payloads travel.
     """
 
     signed: SignedRecord
@@ -58,7 +59,8 @@ class Peer:
     silent: bool = False
     deaf: bool = False
     accusers: set[bytes] = field(default_factory=set)
-    eager: bool = False
+    child: bool = False
+    helped_ms: int = 0
     answered_ms: int | None = None
     compared: bool = False
     sent: int = 0
@@ -76,7 +78,10 @@ class Peer:
         """Whether it makes sense to send to it: it is heard, and it accepted this node."""
         if self.state is not PeerState.ALIVE or self.silent or self.deaf:
             return False
-        return any(each.accepted for each in self.connections)
+        for each in self.connections:  # noqa: SIM110 - asked very often, and twice as fast
+            if each.accepted:
+                return True
+        return False
 
     @property
     def dialled(self) -> bool:

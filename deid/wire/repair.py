@@ -21,13 +21,11 @@ WINDOW_MIN = 2
 
 @dataclass(slots=True)
 class Want:
-    """One missing item: peers that said they hold it, whom it was asked of last. announced: one of
-    them had just taken it in."""
+    """One missing item: peers that said they hold it, whom it was asked of last."""
 
     sources: list[bytes]
     due_ms: int
     backfill: bool
-    announced: bool = False
     asked: bytes | None = None
     failures: int = 0
 
@@ -44,35 +42,23 @@ class _Source:
 
 
 class Repair:
-    """The table of wants. answers: items that came from whom they were asked of; announced: those
-    of them that were learnt from an announcement."""
+    """The table of wants."""
 
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._wants: dict[ItemName, Want] = {}
         self._idle: dict[ItemName, None] = {}  # wants not in flight, in the order to ask
         self._sources: dict[bytes, _Source] = {}
-        self.answers = 0
-        self.announced = 0
 
     def __len__(self) -> int:
         return len(self._wants)
 
-    def learn(
-        self,
-        due_ms: int,
-        name: ItemName,
-        source: bytes,
-        *,
-        backfill: bool,
-        announced: bool = False,
-    ) -> bool:
+    def learn(self, due_ms: int, name: ItemName, source: bytes, *, backfill: bool) -> bool:
         """``source`` holds ``name``, which is missing here: ask from ``due_ms`` on. False where a
         bound was reached."""
         peer = self._sources.setdefault(source, _Source())
         want = self._wants.get(name)
         if want is not None:
-            want.announced = want.announced or announced
             if source not in want.sources and len(want.sources) < SOURCES_MAX:
                 want.sources.append(source)
                 peer.told += 1
@@ -81,7 +67,7 @@ class Repair:
             return False
         if peer.told >= self._config.wants_per_peer_max:
             return False
-        self._wants[name] = Want([source], due_ms, backfill, announced)
+        self._wants[name] = Want([source], due_ms, backfill)
         self._idle[name] = None
         peer.told += 1
         return True
@@ -97,8 +83,6 @@ class Repair:
         asked = want.asked
         self._forget(name, want)
         if asked == source:
-            self.answers += 1
-            self.announced += want.announced
             peer = self._sources[source]
             peer.heard_ms = now_ms
             peer.window = min(self._config.pull_window, peer.window + 1)

@@ -75,8 +75,7 @@ class Sharing:
         self._notices = notices
         self._stream = stream
         self._verify = verify
-        self._spread = Spread(config, membership, self._batches)
-        self._repeated: list[ItemName] = []  # what the message at hand brought in vain
+        self._spread = Spread(config, own, membership, stream, self._batches)
         self.repair = Repair(config)
         self._forks = Forks(
             config,
@@ -115,8 +114,6 @@ class Sharing:
         """Judge each raw item by itself; :class:`RemoteError` where all of them are refused."""
         taken: list[SignedItem] = []
         refusals: list[RemoteError] = []
-        answers, announced = self.repair.answers, self.repair.announced
-        self._repeated.clear()
         for raw in message.raws:
             try:
                 signed = self._take(now_ms, peer, raw)
@@ -130,10 +127,6 @@ class Sharing:
         for refusal in refusals:
             self._notices.counters.refused += 1
             self._notices.tell(InputRefused(connection.link, peer.key, refusal.message))
-        if self.repair.answers == answers:
-            self._spread.pushed(peer, taken, self._repeated)
-        elif self.repair.announced > announced and taken:
-            self._spread.pulled(peer)
         if taken:
             self._spread.relay(now_ms, peer, taken)
         self.pull(now_ms)
@@ -156,20 +149,19 @@ class Sharing:
 
     def on_have(self, now_ms: int, peer: Peer, message: Have) -> None:
         _check_order(message.logs)
-        grace_ms = self._config.graft_ms if self._spread.sparse else 0
+        grace_ms = self._spread.grace_ms(0)
         self._learn(now_ms, peer, message.logs, grace_ms=grace_ms, announced=True)
         self.pull(now_ms)
 
     def on_tree(self, now_ms: int, peer: Peer, message: Tree) -> None:
-        self._spread.on_tree(peer, message)
+        self._spread.on_tree(now_ms, peer, message)
 
     def on_digest(self, now_ms: int, peer: Peer, message: Digest) -> None:
         self.comparing.on_digest(now_ms, peer, message)
 
     def on_compare(self, now_ms: int, peer: Peer, message: Compare) -> None:
         _check_order(message.logs)
-        sparse = self._spread.sparse
-        grace_ms = self._config.graft_ms if sparse else self._config.pull_grace_ms
+        grace_ms = self._spread.grace_ms(self._config.pull_grace_ms)
         self._learn(now_ms, peer, message.logs, grace_ms=grace_ms)
         self.comparing.on_compare(now_ms, peer, message)
         self.pull(now_ms)
@@ -209,6 +201,7 @@ class Sharing:
         if peer.compared or peer.progress is None or not self._membership.shares(peer):
             return
         self.comparing.met(now_ms, peer)
+        self._spread.greet(peer)
         self._accusations.greet(now_ms, peer)
         peer.compared = True
 
@@ -244,7 +237,6 @@ class Sharing:
         verdict = self._logs.judge(signed.name, signed.body_hash)
         if verdict in (Verdict.HELD, Verdict.EXPIRED, Verdict.OVER_QUOTA):
             self._notices.counters.duplicates += 1
-            self._repeated.append(signed.name)
             self.repair.done(now_ms, signed.name, peer.key)
             return None
         self._check(signed)
@@ -352,9 +344,7 @@ class Sharing:
             backfill = unknown and not announced
             for seq in self._logs.wanted(entry, self._config.wants_per_peer_max):
                 name = ItemName(entry.origin, entry.epoch, seq)
-                if not self.repair.learn(
-                    due_ms, name, peer.key, backfill=backfill, announced=announced
-                ):
+                if not self.repair.learn(due_ms, name, peer.key, backfill=backfill):
                     return
 
     def _partners(self) -> list[Peer]:

@@ -1,16 +1,17 @@
 """How new items spread: from their origin to all in a full mesh, along a tree in a larger network.
 
-The tree is Plumtree's (Leitão, Pereira, Rodrigues, "Epidemic broadcast trees", 2007): one for all
-origins, made of links marked at both ends. Payloads go along it, names over all other links. A
-payload that comes twice prunes a link from it; one that the tree did not bring is pulled from who
-announced it, and that link is grafted. So the tree mends itself, and what even the announcements
-lose the comparisons bring back.
+Payloads go along the tree, names over all other links, as in Plumtree (Leitão, Pereira, Rodrigues,
+"Epidemic broadcast trees", 2007); but the tree is drawn by its root (tree.py), not by pruning what
+came twice: with many origins at a time, each circle would be cut in several places. What the tree
+did not bring is pulled from who announced it, and what even the announcements lose the comparisons
+bring back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from deid.search.streams import Stream
 from deid.wire.config import NodeConfig
 from deid.wire.item import ItemName, SignedItem
 from deid.wire.membership import Membership
@@ -25,8 +26,8 @@ from deid.wire.messages import (
 )
 from deid.wire.peer import Peer
 from deid.wire.seqset import SeqSet
+from deid.wire.tree import Branches
 
-_BROUGHT_MAX = 1_024  # items of which is known which link of the tree brought them
 _WAITING_MAX = 1_024  # names that wait to be announced to one peer
 
 
@@ -36,15 +37,18 @@ class Spread:
     def __init__(
         self,
         config: NodeConfig,
+        own: bytes,
         membership: Membership,
+        stream: Stream,
         batches: Callable[[Iterable[SignedItem]], list[list[bytes]]],
     ) -> None:
         self._config = config
+        self._stream = stream
         self._membership = membership
         self._batches = batches
         self._waiting: dict[bytes, list[ItemName]] = {}
         self._announce_ms: int | None = None
-        self._brought: dict[ItemName, bytes] = {}
+        self._branches = Branches(config, own, stream, membership.roster)
 
     @property
     def sparse(self) -> bool:
@@ -59,15 +63,13 @@ class Spread:
     def release(self, now_ms: int, released: Sequence[SignedItem]) -> None:
         """Own items: to every peer of a mesh, along the tree otherwise."""
         partners = self.partners()
-        self._brought.update((signed.name, b"") for signed in released)
         if not self.sparse:
             self._push(partners, released)
             return
-        self._ensure_branch(partners)
-        self._push([peer for peer in partners if peer.eager], released)
+        self._push([peer for peer in partners if self._branches.is_branch(peer)], released)
         names = [signed.name for signed in released]
         for peer in partners:
-            if not peer.eager:
+            if not self._branches.is_branch(peer):
                 self._announce_later(now_ms, peer, names)
 
     def relay(self, now_ms: int, source: Peer, taken: Sequence[SignedItem]) -> None:
@@ -75,10 +77,10 @@ class Spread:
         do not reach, by those peers' own word; along the tree they are passed on."""
         others = [peer for peer in self.partners() if peer is not source]
         if self.sparse:
-            self._push([peer for peer in others if peer.eager], taken)
+            self._push([peer for peer in others if self._branches.is_branch(peer)], taken)
             names = [signed.name for signed in taken]
             for peer in others:
-                if not peer.eager:
+                if not self._branches.is_branch(peer):
                     self._announce_later(now_ms, peer, names)
             return
         for peer in others:
@@ -93,33 +95,29 @@ class Spread:
             if told:
                 self.tell_names(peer, told)
 
-    def pushed(self, peer: Peer, fresh: Sequence[SignedItem], repeated: Sequence[ItemName]) -> None:
-        """``peer`` pushed items that were new here, and others that were not. Of two links that
-        bring the same the later one is pruned; what was pulled before it came says nothing."""
-        for signed in fresh:
-            self._brought[signed.name] = peer.key
-        while len(self._brought) > _BROUGHT_MAX:
-            del self._brought[next(iter(self._brought))]
+    def grace_ms(self, in_mesh_ms: int) -> int:
+        """How long an item that others have may still be on its way here. Along a tree that is
+        drawn anew each time, so that of a branch that lost its stem one asks first, and brings
+        the item to the others before they ask, too."""
         if not self.sparse:
-            return
-        if fresh:
-            peer.eager = True
-        elif any(self._brought.get(name, peer.key) != peer.key for name in repeated):
-            self._mark(peer, push=False)
+            return in_mesh_ms
+        return self._config.graft_ms + self._stream.below(self._config.graft_ms)
 
-    def pulled(self, peer: Peer) -> None:
-        """The tree did not bring what ``peer`` announced: graft the link to it."""
-        if self.sparse and not peer.eager:
-            self._mark(peer, push=True)
+    def on_tree(self, now_ms: int, peer: Peer, message: Tree) -> None:
+        self._branches.on_tree(now_ms, peer, message)
 
-    def on_tree(self, peer: Peer, message: Tree) -> None:
-        peer.eager = message.push
+    def greet(self, peer: Peer) -> None:
+        """``peer`` is new, or back."""
+        if self.sparse:
+            self._branches.greet(peer)
 
     def tell_names(self, peer: Peer, names: Iterable[ItemName]) -> None:
         for page in pages(names):
             self._membership.roster.send(peer, Have(page))
 
     def tick(self, now_ms: int) -> None:
+        if self.sparse:
+            self._branches.tick(now_ms)
         if self._announce_ms is None or now_ms < self._announce_ms:
             return
         self._announce_ms = None
@@ -130,7 +128,10 @@ class Spread:
         self._waiting.clear()
 
     def next_due_ms(self) -> int | None:
-        return self._announce_ms
+        if not self.sparse:
+            return self._announce_ms
+        due_ms = self._branches.next_due_ms()
+        return due_ms if self._announce_ms is None else min(due_ms, self._announce_ms)
 
     def _push(
         self, peers: Sequence[Peer], items: Sequence[SignedItem], but: Sequence[Peer] = ()
@@ -150,16 +151,6 @@ class Spread:
         waiting += names[: _WAITING_MAX - len(waiting)]  # the comparisons tell the rest
         if self._announce_ms is None:
             self._announce_ms = now_ms + self._config.announce_ms
-
-    def _ensure_branch(self, partners: Sequence[Peer]) -> None:
-        """A node without any branch takes its oldest link for one."""
-        if partners and not any(peer.eager for peer in partners):
-            oldest = min(partners, key=lambda peer: peer.connections[0].ordinal)
-            self._mark(oldest, push=True)
-
-    def _mark(self, peer: Peer, *, push: bool) -> None:
-        peer.eager = push
-        self._membership.roster.send(peer, Tree(push))
 
 
 def pages(names: Iterable[ItemName]) -> list[tuple[LogSeqs, ...]]:

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sim.cluster import CELLS, Cluster, SimNode
 
+from deid.wire.events import PeerChanged, PeerState
 from deid.wire.item import ItemName, SignedItem
 
 _ITEMS = 9  # number of the message that carries items
@@ -45,6 +46,15 @@ class Checker:
             if node.up:
                 self.seen += self._bounds_of(node)
 
+    def accused(self) -> None:
+        """No eviction of a node that was up and reachable all the time it was silent."""
+        for node in self._cluster.nodes:
+            for event in node.events:
+                if isinstance(event, PeerChanged) and event.now is PeerState.EVICTED:
+                    silent = event.silent_ms >= node.config.evict_min_ms
+                    if not silent:
+                        self.seen.append(f"alive: node {node.number} evicted a peer heard lately")
+
     @staticmethod
     def _bounds_of(node: SimNode) -> Iterator[str]:
         core, config = node.node, node.config
@@ -70,8 +80,24 @@ class Checker:
         held = {(node.task, tuple(sorted(node.disk.items))) for node in live}
         return len(held) == len({node.task for node in live})
 
+    def strangers(self) -> list[str]:
+        """Pairs of correct live nodes of which one does not take the other for alive, and nodes
+        that take one for alive that is gone."""
+        live = self._live()
+        found = []
+        for node in live:
+            alive = {peer.key for peer in node.node.peers() if peer.state.value == "alive"}
+            for other in live:
+                if other is not node and other.keys.public not in alive:
+                    found.append(f"alive: node {node.number} denies node {other.number}")
+            for other in self._cluster.nodes:
+                if other.gone and not other.up and other.keys.public in alive:
+                    found.append(f"alive: node {node.number} believes in node {other.number}")
+        return found
+
     def violations(self) -> list[str]:
         """Everything that broke a guarantee; empty when all hold."""
+        self.accused()
         found = list(self.seen)
         found += self._complete()
         found += self._retained()

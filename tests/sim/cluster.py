@@ -101,6 +101,8 @@ class SimNode:
         self.up = False
         self.host_up = True
         self.slow_until_ms = 0
+        self.stopped_until_ms = 0  # neither ticks nor receives, like a process under SIGSTOP
+        self.clock_ms = 0  # by how much its clock is ahead of the cluster's
         self.corrupts = 0.0  # share of its messages that a malicious node garbles
         self.links: dict[int, End] = {}
         self.tick_at = -1
@@ -117,6 +119,17 @@ class SimNode:
         self.events: list[Event] = []
         self.node: Node
         self.mailbox: Mailbox
+
+    @property
+    def now_ms(self) -> int:
+        """What its own clock shows."""
+        return self.cluster.now_ms + self.clock_ms
+
+    def move(self, address: str) -> None:
+        """The host has another address from the next start on."""
+        del self.cluster.by_address[self.config.address]
+        self.config = replace(self.config, address=address)
+        self.cluster.by_address[address] = self
 
     def _epoch(self) -> int:
         wall = EPOCH_SECONDS + self.cluster.now_ms // 1000
@@ -143,8 +156,8 @@ class SimNode:
         for raw in list(self.disk.items.values()):
             signed = self.node.restore(raw)
             if signed.item.origin != self.keys.public:
-                self.mailbox.put(ItemReceived(signed, self.cluster.now_ms, False))
-        self.node.announce_round(self.cluster.now_ms, self.disk.round)
+                self.mailbox.put(ItemReceived(signed, self.now_ms, False))
+        self.node.announce_round(self.now_ms, self.disk.round)
         self.after()
 
     def stop(self, *, host: bool) -> None:
@@ -160,13 +173,15 @@ class SimNode:
         self.handed = []
 
     def publish(self, drafts: list[Draft], journal_ms: int) -> None:
-        if not self.up:
+        if not self.up or self.stopped_until_ms > self.cluster.now_ms:
             return
-        now_ms, life = self.cluster.now_ms, self.life
+        life = self.life
         self.disk.round += 1
         drafts = [replace(draft, round=self.disk.round) for draft in drafts]
-        signed_items = self.node.publish(now_ms, drafts)
-        self.cluster.at(now_ms + journal_ms, lambda: self._journalled(life, signed_items))
+        signed_items = self.node.publish(self.now_ms, drafts)
+        self.cluster.at(
+            self.cluster.now_ms + journal_ms, lambda: self._journalled(life, signed_items)
+        )
         self.after()
 
     def _journalled(self, life: int, signed_items: list[SignedItem]) -> None:
@@ -177,35 +192,40 @@ class SimNode:
                 self.disk.items[signed.name] = signed.raw
                 self.stored.add(signed.raw)
                 self.cluster.journalled.setdefault(signed.name, set()).add(signed)
-        self.node.committed(self.cluster.now_ms, [signed.name for signed in signed_items])
+        self.node.committed(self.now_ms, [signed.name for signed in signed_items])
         self.after()
 
     def gather(self) -> None:
         """One call of the all-gather, journalled with what it handed out."""
-        if not self.up:
+        if not self.up or self.stopped_until_ms > self.cluster.now_ms:
             return
         self.disk.addresses = self.node.addresses() or self.disk.addresses
-        snapshot = self.mailbox.take(self.cluster.now_ms, self.disk.round, self.node.peers())
+        snapshot = self.mailbox.take(self.now_ms, self.disk.round, self.node.peers())
         for arrival in snapshot.arrivals:
             self.handed.append(arrival.signed)
 
     def receive(self, link: int, data: bytes) -> None:
-        self.node.receive(self.cluster.now_ms, link, data)
+        self.node.receive(self.now_ms, link, data)
         self.after()
 
     def tick(self) -> None:
-        deadline = self.node.tick(self.cluster.now_ms)
+        deadline = self.node.tick(self.now_ms)
         self.tick_at = -1
-        self.after(deadline)
+        self.after(deadline - self.clock_ms)
 
     def after(self, deadline: int | None = None) -> None:
         """Drain the node, as a rim does after every call."""
         now_ms = self.cluster.now_ms
-        for event in self.node.events():
+        events = self.node.events()
+        for event in events:
             self._take(event)
         for link, data in self.node.outbox():
             assert isinstance(link, int)
             self.cluster.send(self, link, data)
+        for event in events:  # what was said last is said before the link is closed
+            if isinstance(event, LinkRefused | RefusedByPeer):
+                assert isinstance(event.link, int)
+                self.cluster.close(self, event.link)
         for address in self.node.dials():
             self.cluster.dial(self, address)
         self._schedule(now_ms + TICK_MS if deadline is None else deadline)
@@ -218,7 +238,12 @@ class SimNode:
         self.cluster.at(at_ms, lambda: self._tick_if(life, at_ms))
 
     def _tick_if(self, life: int, at_ms: int) -> None:
-        if self.up and life == self.life and self.tick_at == at_ms:
+        if not (self.up and life == self.life and self.tick_at == at_ms):
+            return
+        if self.stopped_until_ms > self.cluster.now_ms:
+            self.tick_at = -1
+            self._schedule(self.stopped_until_ms)
+        else:
             self.tick()
 
     def _take(self, event: Event) -> None:
@@ -233,9 +258,6 @@ class SimNode:
                 for name in event.names:
                     self.disk.items.pop(name, None)
                 self.mailbox.expire(event.names)
-            case LinkRefused() | RefusedByPeer():
-                assert isinstance(event.link, int)
-                self.cluster.close(self, event.link)
             case OwnLogBehind():
                 self._raise_epoch()
             case _:
@@ -245,7 +267,7 @@ class SimNode:
         life = self.life
         self.disk.epoch = self._epoch()
         self.epochs.append(self.disk.epoch)
-        signed_items = self.node.raise_epoch(self.cluster.now_ms, self.disk.epoch)
+        signed_items = self.node.raise_epoch(self.now_ms, self.disk.epoch)
         self.cluster.at(self.cluster.now_ms + 5, lambda: self._journalled(life, signed_items))
 
 
@@ -297,10 +319,10 @@ class Cluster:
         near, far = next(self._link), next(self._link)
         node.links[near] = End(other.number, other.life, far)
         other.links[far] = End(node.number, node.life, near)
-        node.node.link_up(self.now_ms, near, address)
+        node.node.link_up(node.now_ms, near, address)
         node.after()
         if self.chance.random() < 0.5 and other is not node:  # else known by its first message
-            other.node.link_up(self.now_ms, far, None)
+            other.node.link_up(other.now_ms, far, None)
             other.after()
 
     def send(self, node: SimNode, link: int, data: bytes) -> None:
@@ -333,8 +355,9 @@ class Cluster:
 
         def arrive() -> None:
             if other.up and other.life == life and end.other_link in other.links:
-                if other.slow_until_ms > self.now_ms:
-                    self.at(other.slow_until_ms, arrive)
+                busy_ms = max(other.slow_until_ms, other.stopped_until_ms)
+                if busy_ms > self.now_ms:
+                    self.at(busy_ms, arrive)
                 else:
                     other.receive(end.other_link, data)
 
@@ -355,7 +378,7 @@ class Cluster:
         def down() -> None:
             if other.up and other.life == end.other_life and end.other_link in other.links:
                 del other.links[end.other_link]
-                other.node.link_down(self.now_ms, end.other_link)
+                other.node.link_down(other.now_ms, end.other_link)
                 other.after()
 
         self.at(max(self.now_ms, end.last_ms) + self._delay() + 1, down)
@@ -365,7 +388,7 @@ class Cluster:
 
         def down() -> None:
             if node.up and node.life == life and node.links.pop(link, None) is not None:
-                node.node.link_down(self.now_ms, link)
+                node.node.link_down(node.now_ms, link)
                 node.after()
 
         self.at(self.now_ms + self._delay(), down)

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from deid.wire import sharing
+from deid.wire.book import Book
 from deid.wire.comparing import Comparing
+from deid.wire.directory import Directory
 from deid.wire.events import ItemReceived, PeerStatus
 from deid.wire.gather import Mailbox, Snapshot
 from deid.wire.item import ItemName, SignedItem
 from deid.wire.keys import Verify
+from deid.wire.liveness import Liveness
 from deid.wire.log import Logs, OriginLog, Verdict
 from deid.wire.node import Draft, Node
 from deid.wire.own import OwnLog
+from deid.wire.peer import Peer
 from deid.wire.repair import Repair
 from deid.wire.seqset import SeqSet
 
@@ -33,6 +37,7 @@ class Mutation:
 _publish = Node.publish
 _judge = Logs.judge
 _take = Mailbox.take
+_due = Book.due
 
 
 def _unchecked(signed: SignedItem, verify: Verify) -> SignedItem:
@@ -92,6 +97,26 @@ def _no_drop(logs: Logs, origin: bytes) -> list[ItemName]:
     return []
 
 
+def _evicts_on_word(liveness: Liveness, peer: Peer) -> int:
+    return 0 if peer.accusers else 60_000
+
+
+def _never(*_: object) -> int:
+    return 10**9
+
+
+def _no_dials(book: Book, now_ms: int, linked: Any, *, full: bool, most: int = 0) -> list[str]:
+    return _due(book, now_ms, linked, full=full, most=most) if now_ms < 2_000 else []
+
+
+def _all_equal(mine: Sequence[bytes], theirs: Any) -> bytes:
+    return bytes(8)
+
+
+def _no_bound(directory: Directory, record: Any, members: Any, source: bytes) -> bool:
+    return True
+
+
 MUTATIONS = (
     Mutation("signatures are not checked", sharing, "verified", _unchecked, "authentic"),
     Mutation("pulls are never tried again", Repair, "time_out", _nothing, "complete"),
@@ -105,4 +130,10 @@ MUTATIONS = (
     Mutation("the quota is not enforced", Logs, "_enforce_quota", _no_drop, "bounded"),
     Mutation("some items are taken for held", Logs, "judge", _any_task, "complete"),
     Mutation("expired items are kept", OriginLog, "put", _keeps_expired, "complete"),
+    Mutation("an accusation evicts", Liveness, "_evict_after_ms", _evicts_on_word, "alive"),
+    Mutation("links that are lost are not dialled again", Book, "due", _no_dials, "alive"),
+    Mutation("the passive view has no bound", Directory, "_make_room", _no_bound, "bounded"),
+    Mutation("refused addresses are never dialled again", Book, "_delay_ms", _never, "alive"),
+    Mutation("parts that differ are taken for equal", "deid.wire.comparing", "differing",
+             _all_equal, "complete"),
 )  # fmt: skip

@@ -115,7 +115,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Probe, key),
     st.builds(Vouch, key),
     st.builds(Suspect, key, number),
-    st.builds(Tree, st.booleans()),
+    st.builds(Tree, key, st.integers(1, 9), st.integers(0, 64), st.booleans()),
     st.builds(lambda each: Accuse(*each.name, each.body_hash), st.sampled_from(ITEMS)),
 )
 

@@ -78,7 +78,7 @@ GOLDEN: list[tuple[Message, str]] = [
     (Probe(b"k" * 32), "9212c420" + "6b" * 32),
     (Vouch(b"k" * 32), "9213c420" + "6b" * 32),
     (Suspect(b"k" * 32, 3), "9314c420" + "6b" * 32 + "03"),
-    (Tree(False), "9215c2"),
+    (Tree(b"k" * 32, 7, 2, True), "9515c420" + "6b" * 32 + "0702c3"),
 ]  # fmt: skip
 BY_NAME = [type(message).__name__ for message, _ in GOLDEN]
 
