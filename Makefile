@@ -37,6 +37,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/deid bench mars
 	$(BIN)/python -m deid.search.bench
 	$(BIN)/python -m deid.store.bench
+	$(BIN)/python tests/sim/bench.py
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

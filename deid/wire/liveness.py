@@ -68,8 +68,7 @@ class Liveness:
     # ---- messages ------------------------------------------------------------------------
 
     def ping(self, now_ms: int, peer: Peer) -> None:
-        """Ask for a sign of life: on the best link, on every link where there was no answer."""
-        again = peer.probed_ms is not None or peer.state is not PeerState.ALIVE
+        """Ask for a sign of life on every link, that of each is in question."""
         peer.ping_nonce = self._stream.word() >> 1
         peer.ping_sent_ms = now_ms
         if peer.state is PeerState.ALIVE and peer.probed_ms is None:
@@ -77,11 +76,8 @@ class Liveness:
             peer.retry_ms = now_ms + self._stretched(self._config.probe_ms)
         peer.ping_due_ms = now_ms + self._jittered(self._period_ms(peer))
         data = Ping(peer.ping_nonce, self._progress())
-        if again:
-            for connection in peer.connections:
-                self._links.post(connection, data)
-        else:
-            self._roster.send(peer, data)
+        for connection in peer.connections:
+            self._links.post(connection, data)
 
     def on_ping(self, now_ms: int, connection: Connection, peer: Peer, message: Ping) -> None:
         self.heard_progress(now_ms, peer, message.progress)

@@ -113,7 +113,7 @@ def test_a_daemon_that_dies_is_named_and_ends_the_demo(base: Path) -> None:
 
     assert demo.returncode == 1
     assert f"the daemon bravo (pid {pid}) was killed by signal 9" in errors.decode()
-    assert "daemon.running" in errors.decode()  # of its log
+    assert "search.opened" in errors.decode()  # of its log
     assert all_gone(base / "out")
 
 
